@@ -1,0 +1,1 @@
+//! The Kubernetes API over HTTP: discovery, CRUD, patch, apply, watch, tables, authentication.

@@ -1,0 +1,1 @@
+//! Kubernetes controllers that talk only through kube::Client.

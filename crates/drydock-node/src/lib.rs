@@ -1,0 +1,1 @@
+//! Pods into processes: images, sandboxes, volumes, probes, logs, network.

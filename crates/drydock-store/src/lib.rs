@@ -1,0 +1,1 @@
+//! Durable objects with revisions and watches. Knows keys and bytes, not kinds.

@@ -1,0 +1,1 @@
+//! The engine: wires store, API, controllers and node into one Kubernetes for one machine.

@@ -1,0 +1,1 @@
+//! The application model: services, ports, configuration, secrets, volumes, routes.

@@ -1,0 +1,1 @@
+//! The application model into the files of a Helm chart, in memory.

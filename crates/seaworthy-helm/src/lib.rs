@@ -1,0 +1,1 @@
+//! Charts on disk: load, values, render.

@@ -1,0 +1,1 @@
+//! Releases on a cluster, in Helm's storage format: install, upgrade, wait, rollback.

@@ -1,0 +1,1 @@
+//! Go templates as Helm uses them: text in, text out.

@@ -1,0 +1,2 @@
+//! From a compose file to a running application on Kubernetes.
+fn main() {}

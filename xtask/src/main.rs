@@ -1,0 +1,2 @@
+//! Automation for people who work on Seaworthy.
+fn main() {}
