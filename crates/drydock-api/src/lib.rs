@@ -1,1 +1,2 @@
 //! The Kubernetes API over HTTP: discovery, CRUD, patch, apply, watch, tables, authentication.
+pub mod patch;

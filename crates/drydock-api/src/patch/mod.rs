@@ -1,0 +1,14 @@
+//! Changes to an object, as pure functions over `serde_json::Value` and a schema.
+//!
+//! For the write path of the API: strategic merge patches, server-side apply, and the bookkeeping of who owns which
+//! field (`metadata.managedFields`). Nothing here stores, validates or defaults: the caller does that with the result.
+//!
+//! Start at [`apply`] for server-side apply, [`track_update`] for every other write, [`strategic_merge`] for `kubectl apply`.
+
+mod apply;
+mod merge;
+mod tracking;
+
+pub use apply::{Apply, ApplyError, Conflict, apply};
+pub use merge::{MergeError, strategic_merge};
+pub use tracking::{TrackError, Writer, track_update};

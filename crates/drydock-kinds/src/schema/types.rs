@@ -1,0 +1,208 @@
+//! The type graph: definitions, fields and the rules by which lists and maps merge.
+//!
+//! A [`Type`] is a cheap handle into a [`Schema`]; walking an object means asking it for the type of each field.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+/// A set of definitions that refer to one another, and the kinds among them.
+#[derive(Debug, Default)]
+pub struct Schema {
+    pub(crate) definitions: Vec<Definition>,
+    pub(crate) by_name: HashMap<String, usize>,
+    /// `(group, version, kind)` of each root definition.
+    pub(crate) kinds: HashMap<(String, String, String), usize>,
+}
+
+/// A named structure, or a named scalar such as a quantity.
+#[derive(Debug, Default)]
+pub struct Definition {
+    pub(crate) name: String,
+    pub(crate) node: Node,
+}
+
+/// One position in the type graph.
+#[derive(Debug, Default)]
+pub struct Node {
+    pub(crate) shape: NodeShape,
+    pub(crate) atomic: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) enum NodeShape {
+    #[default]
+    Any,
+    Reference(usize),
+    Struct(BTreeMap<String, Member>),
+    Map(Box<Node>),
+    List(Box<Node>, ListType),
+    Scalar(Shape),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Member {
+    pub(crate) node: Node,
+    pub(crate) required: bool,
+    pub(crate) default: Option<Value>,
+    pub(crate) merge_key: Option<String>,
+    pub(crate) strategies: Vec<PatchStrategy>,
+}
+
+/// How server-side apply treats a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ListType {
+    #[default]
+    Atomic,
+    Set,
+    /// Items are identified by these fields.
+    Map(Vec<String>),
+}
+
+/// How a strategic merge patch treats a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PatchStrategy {
+    Merge,
+    Replace,
+    RetainKeys,
+}
+
+/// What kind of value belongs at a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    Struct,
+    Map,
+    List,
+    String,
+    Integer,
+    Number,
+    Boolean,
+    Bytes,
+    Time,
+    MicroTime,
+    Quantity,
+    IntOrString,
+    /// Anything at all: raw extensions and the like.
+    Any,
+}
+
+/// A handle to the type at one position of an object.
+#[derive(Debug, Clone, Copy)]
+pub struct Type<'s> {
+    schema: &'s Schema,
+    node: &'s Node,
+    atomic: bool,
+}
+
+/// A field of a structure: its type and how it merges.
+#[derive(Debug, Clone, Copy)]
+pub struct Field<'s> {
+    pub ty: Type<'s>,
+    member: &'s Member,
+}
+
+static BUILTIN: LazyLock<Schema> = LazyLock::new(Schema::default);
+
+impl Schema {
+    /// The schema of the built-in kinds, decoded on first use.
+    pub fn builtin() -> &'static Schema {
+        &BUILTIN
+    }
+
+    /// The type of a whole object of this kind.
+    pub fn kind(&self, group: &str, version: &str, kind: &str) -> Option<Type<'_>> {
+        let key = (group.to_owned(), version.to_owned(), kind.to_owned());
+        self.kinds.get(&key).and_then(|index| self.at(*index))
+    }
+
+    /// The type of a definition by its published name, `io.k8s.api.core.v1.PodSpec`.
+    pub fn definition(&self, name: &str) -> Option<Type<'_>> {
+        self.by_name.get(name).and_then(|index| self.at(*index))
+    }
+
+    fn at(&self, index: usize) -> Option<Type<'_>> {
+        self.definitions.get(index).map(|definition| Type::new(self, &definition.node))
+    }
+}
+
+impl<'s> Type<'s> {
+    fn new(schema: &'s Schema, node: &'s Node) -> Self {
+        // A reference may declare a shared structure atomic at this one place only.
+        let mut atomic = node.atomic;
+        let mut node = node;
+        while let NodeShape::Reference(index) = node.shape {
+            node = &schema.definitions[index].node;
+            atomic |= node.atomic;
+        }
+        Self { schema, node, atomic }
+    }
+
+    pub fn shape(self) -> Shape {
+        match &self.node.shape {
+            NodeShape::Any | NodeShape::Reference(_) => Shape::Any,
+            NodeShape::Struct(_) => Shape::Struct,
+            NodeShape::Map(_) => Shape::Map,
+            NodeShape::List(..) => Shape::List,
+            NodeShape::Scalar(shape) => *shape,
+        }
+    }
+
+    /// The field `name` of a structure.
+    pub fn field(self, name: &str) -> Option<Field<'s>> {
+        let NodeShape::Struct(members) = &self.node.shape else { return None };
+        members.get(name).map(|member| Field { ty: Type::new(self.schema, &member.node), member })
+    }
+
+    /// All fields of a structure, by name.
+    pub fn fields(self) -> impl Iterator<Item = (&'s str, Field<'s>)> {
+        let members = match &self.node.shape {
+            NodeShape::Struct(members) => Some(members.iter()),
+            _ => None,
+        };
+        members.into_iter().flatten().map(move |(name, member)| {
+            (name.as_str(), Field { ty: Type::new(self.schema, &member.node), member })
+        })
+    }
+
+    /// The type of a list's items or a map's values.
+    pub fn items(self) -> Option<Type<'s>> {
+        match &self.node.shape {
+            NodeShape::List(item, _) | NodeShape::Map(item) => Some(Type::new(self.schema, item)),
+            _ => None,
+        }
+    }
+
+    /// How server-side apply treats this list; atomic for everything that is no list.
+    pub fn list_type(self) -> &'s ListType {
+        match &self.node.shape {
+            NodeShape::List(_, list_type) => list_type,
+            _ => &ListType::Atomic,
+        }
+    }
+
+    /// Whether this structure or map is owned as one piece.
+    pub fn is_atomic(self) -> bool {
+        self.atomic
+    }
+}
+
+impl<'s> Field<'s> {
+    pub fn is_required(self) -> bool {
+        self.member.required
+    }
+
+    /// The value an absent field stands for, where the schema names one.
+    pub fn default(self) -> Option<&'s Value> {
+        self.member.default.as_ref()
+    }
+
+    /// The field that identifies items of this list in a strategic merge patch.
+    pub fn merge_key(self) -> Option<&'s str> {
+        self.member.merge_key.as_deref()
+    }
+
+    pub fn has_strategy(self, strategy: PatchStrategy) -> bool {
+        self.member.strategies.contains(&strategy)
+    }
+}
