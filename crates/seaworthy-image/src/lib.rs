@@ -1,1 +1,24 @@
-//! OCI images without a daemon: layout store, builders, registry pull.
+//! OCI images without a daemon: an image layout on disk, builders that fill it, registry pull.
+//!
+//! Used by `seaworthy` to build and list images and by drydock's node to run them. Every image is
+//! an ordinary OCI image layout entry, so other tools can read the store.
+//! **Invariant:** a blob appears under its digest only when it is complete and its digest was
+//! checked; an image is in the index only when all its blobs are present.
+//!
+//! Start at [`ImageStore`]; builders are in [`cargo_build`], layers in [`layer`].
+
+pub mod cargo_build;
+mod error;
+mod inputs;
+pub mod layer;
+mod pull;
+mod reference;
+mod store;
+mod unpack;
+
+pub use error::Error;
+pub use pull::pull;
+pub use reference::normalize;
+pub use store::{Image, ImageStore, Layer, NewImage};
+
+pub use oci_spec::image::{Config, ConfigBuilder};
