@@ -18,7 +18,7 @@ const API_NAMES: &[&str] = &["backend", "api", "server"];
 
 /// Fills in workload kinds, port names, routes and the ingress of `app`.
 ///
-/// `stated` holds the names of services whose kind the file states.
+/// What is already there stays: a workload with a reason, a port with a name, an app with a route.
 pub fn complete(app: &mut App) {
     let awaited = services_awaited_to_end(app);
     let shared = volumes_of_several_services(app);
@@ -170,8 +170,8 @@ fn names_host(text: &str, service: &str) -> bool {
         let before = text[..at].chars().next_back();
         let after = text[at + service.len()..].chars().next();
         let starts = before.is_none_or(|c| matches!(c, '/' | '@' | ',' | '=' | ' ' | '"' | '['));
-        let ends =
-            after.is_none_or(|c| !is_name(c) && c != '.') || text[at + service.len()..].starts_with('.');
+        // A dot goes on to the long name: `backend.todo.svc.cluster.local`.
+        let ends = after.is_none_or(|c| !is_name(c));
         starts && ends
     })
 }
@@ -218,4 +218,173 @@ pub fn secret_keys(service: &Service) -> BTreeSet<String> {
         FileSource::Config(_) => None,
     });
     from_env.chain(from_files).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Condition, Dependency, EnvVar, Port, SecretSource, SecretText, SecretValue};
+
+    /// `frontend:3000 backend:8000>redis worker` : name, published port, dependencies.
+    fn app(services: &str) -> App {
+        let services = services.split_whitespace().map(|text| {
+            let (head, needs) = text.split_once('>').unwrap_or((text, ""));
+            let (name, port) = head.split_once(':').unwrap_or((head, ""));
+            let mut service = Service::new(name);
+            if let Ok(container) = port.parse() {
+                service.ports.push(Port { container, is_published: true, ..Port::default() });
+            }
+            service.depends_on = needs.split(',').filter(|need| !need.is_empty()).map(depends).collect();
+            service
+        });
+        App { name: "todo".into(), services: services.collect(), ..App::default() }
+    }
+
+    fn depends(text: &str) -> Dependency {
+        let (name, condition) = match text.strip_suffix('!') {
+            Some(name) => (name, Condition::CompletedSuccessfully),
+            None => (text, Condition::Started),
+        };
+        Dependency { service: name.to_owned(), condition, required: true }
+    }
+
+    #[track_caller]
+    fn check_routes(services: &str, expect: &str) {
+        let mut app = app(services);
+        complete(&mut app);
+        let routes = app.services.iter().flat_map(|service| {
+            service.routes.iter().map(|route| format!("{}={}:{}", route.path, service.name, route.port))
+        });
+        assert_eq!(routes.collect::<Vec<_>>().join(" "), expect, "{services}");
+    }
+
+    #[test]
+    fn the_front_gets_the_root_and_the_backend_gets_api() {
+        check_routes("frontend:3000 backend:8000 mcp-server:8001", "/=frontend:3000 /api=backend:8000");
+    }
+
+    #[test]
+    fn the_only_published_service_gets_the_root_whatever_its_name() {
+        check_routes("shop:80 worker", "/=shop:80");
+    }
+
+    #[test]
+    fn two_published_services_without_a_telling_name_get_no_route() {
+        check_routes("red:80 blue:81", "");
+    }
+
+    #[track_caller]
+    fn check_kind(change: impl FnOnce(&mut App), expect: WorkloadKind, reason: &str) {
+        let mut app = app("one two");
+        change(&mut app);
+        complete(&mut app);
+        let workload = &app.services[0].workload;
+        assert_eq!((workload.kind, workload.reason.as_str()), (expect, reason));
+    }
+
+    fn volume(name: &str) -> Mount {
+        Mount::Volume { volume: name.into(), target: "/data".into(), read_only: false, sub_path: None }
+    }
+
+    #[test]
+    fn a_service_without_data_is_a_deployment() {
+        check_kind(|_| {}, WorkloadKind::Deployment, "it keeps no data of its own");
+    }
+
+    #[test]
+    fn a_known_data_store_is_a_stateful_set() {
+        check_kind(
+            |app| app.services[0].image = Image::Reference("redis:7-alpine".into()),
+            WorkloadKind::StatefulSet,
+            "`redis` is a data store",
+        );
+    }
+
+    #[test]
+    fn a_service_that_owns_a_volume_is_a_stateful_set() {
+        check_kind(
+            |app| app.services[0].mounts.push(volume("uploads")),
+            WorkloadKind::StatefulSet,
+            "it alone uses the volume `uploads`",
+        );
+    }
+
+    #[test]
+    fn a_volume_that_two_services_share_makes_no_stateful_set() {
+        check_kind(
+            |app| app.services.iter_mut().for_each(|service| service.mounts.push(volume("uploads"))),
+            WorkloadKind::Deployment,
+            "it keeps no data of its own",
+        );
+    }
+
+    #[test]
+    fn a_service_others_wait_to_end_is_a_job() {
+        check_kind(
+            |app| app.services[1].depends_on.push(depends("one!")),
+            WorkloadKind::Job,
+            "another service waits until it has completed",
+        );
+    }
+
+    #[track_caller]
+    fn check_cycle(services: &str, expect: Option<&str>) {
+        let cycle = dependency_cycle(&app(services)).map(|names| names.join(" -> "));
+        assert_eq!(cycle.as_deref(), expect, "{services}");
+    }
+
+    #[test]
+    fn a_cycle_is_told_from_where_it_closes() {
+        check_cycle("a>b b>c c>b", Some("b -> c -> b"));
+        check_cycle("a>a", Some("a -> a"));
+    }
+
+    #[test]
+    fn a_diamond_is_no_cycle() {
+        check_cycle("a>b,c b>d c>d d", None);
+    }
+
+    #[track_caller]
+    fn check_named(text: &str, expect: bool) {
+        assert_eq!(names_host(text, "backend"), expect, "{text}");
+    }
+
+    #[test]
+    fn a_host_is_named_by_itself_in_a_url_and_in_a_list() {
+        check_named("http://backend:8000/api", true);
+        check_named("backend", true);
+        check_named("one:1,backend:2", true);
+        check_named("redis://u:p@backend", true);
+        check_named("http://backend.todo.svc.cluster.local", true);
+    }
+
+    #[test]
+    fn longer_names_that_contain_a_host_do_not_name_it() {
+        check_named("http://old-backend:8000", false);
+        check_named("backends", false);
+        check_named("backend-2:80", false);
+    }
+
+    #[test]
+    fn a_service_without_ports_is_reachable_when_a_secret_url_names_it() {
+        let mut app = app("db web");
+        app.secrets.push(SecretValue {
+            key: "DATABASE_URL".into(),
+            services: vec!["web".into()],
+            source: SecretSource::Template(SecretText::new("postgres://u:${PW}@db/x")),
+        });
+        let value = EnvValue::Secret { key: "DATABASE_URL".into() };
+        app.services[1].environment.push(EnvVar { name: "DATABASE_URL".into(), value });
+        assert!(needs_service(&app, &app.services[0]));
+        assert!(!needs_service(&app, &app.services[1]));
+    }
+
+    #[test]
+    fn ports_of_one_service_get_different_names() {
+        let mut app = app("web:80");
+        app.services[0].ports.push(Port { container: 81, ..Port::default() });
+        complete(&mut app);
+        let names: Vec<_> = app.services[0].ports.iter().filter_map(|port| port.name.as_deref()).collect();
+        assert_eq!(names, ["http", "http-81"]);
+    }
 }
