@@ -1,2 +1,10 @@
 //! Automation for people who work on Seaworthy.
-fn main() {}
+
+mod codegen;
+
+fn main() -> anyhow::Result<()> {
+    match std::env::args().nth(1).as_deref() {
+        Some("codegen") => codegen::run(),
+        _ => anyhow::bail!("usage: cargo xtask codegen"),
+    }
+}
