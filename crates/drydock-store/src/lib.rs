@@ -1,1 +1,23 @@
-//! Durable objects with revisions and watches. Knows keys and bytes, not kinds.
+//! Durable objects with revisions and watches, for the API server.
+//!
+//! Knows keys and bytes, never kinds: it does not parse what it stores. Every change gets its own revision from
+//! one global counter, is fsynced before it is acknowledged, and reaches every watch of its key exactly once and
+//! in order. Older states stay readable down to a *floor*, below which the event log has been compacted.
+//!
+//! Start at [`Store`]; [`Txn`] is what can be written, [`Watch`] what can be followed. `writer` is the only code
+//! that changes anything.
+
+mod disk;
+mod error;
+mod memory;
+mod record;
+mod store;
+mod txn;
+mod watch;
+mod writer;
+
+pub use error::{Compacted, OpenError, WriteError};
+pub use memory::{Entry, Event, Item, Page};
+pub use store::{List, Options, Store};
+pub use txn::{Expect, Txn};
+pub use watch::{Lagged, Watch};
