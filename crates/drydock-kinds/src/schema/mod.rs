@@ -6,6 +6,15 @@
 //!
 //! Start at [`Schema::builtin`] and [`Schema::kind`].
 
+mod artefact;
+mod build;
+mod conform;
+mod duplicates;
+pub mod openapi;
+mod quantity;
 mod types;
 
+pub use conform::{Mismatch, conform};
+pub use duplicates::duplicate_fields;
+pub use quantity::{canonical_quantity, quantity_nano};
 pub use types::{Field, ListType, PatchStrategy, Schema, Shape, Type};

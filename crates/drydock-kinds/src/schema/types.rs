@@ -2,7 +2,7 @@
 //!
 //! A [`Type`] is a cheap handle into a [`Schema`]; walking an object means asking it for the type of each field.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::LazyLock;
 
 use serde_json::Value;
@@ -19,7 +19,7 @@ pub struct Schema {
 /// A named structure, or a named scalar such as a quantity.
 #[derive(Debug, Default)]
 pub struct Definition {
-    pub(crate) name: String,
+    pub(crate) name: Box<str>,
     pub(crate) node: Node,
 }
 
@@ -35,7 +35,7 @@ pub(crate) enum NodeShape {
     #[default]
     Any,
     Reference(usize),
-    Struct(BTreeMap<String, Member>),
+    Struct(BTreeMap<Box<str>, Member>),
     Map(Box<Node>),
     List(Box<Node>, ListType),
     Scalar(Shape),
@@ -45,8 +45,8 @@ pub(crate) enum NodeShape {
 pub(crate) struct Member {
     pub(crate) node: Node,
     pub(crate) required: bool,
-    pub(crate) default: Option<Value>,
-    pub(crate) merge_key: Option<String>,
+    pub(crate) default: Option<Box<Value>>,
+    pub(crate) merge_key: Option<Box<str>>,
     pub(crate) strategies: Vec<PatchStrategy>,
 }
 
@@ -75,7 +75,10 @@ pub enum Shape {
     Map,
     List,
     String,
+    /// At most 64 bits.
     Integer,
+    /// At most 32 bits.
+    Integer32,
     Number,
     Boolean,
     Bytes,
@@ -93,6 +96,8 @@ pub struct Type<'s> {
     schema: &'s Schema,
     node: &'s Node,
     atomic: bool,
+    /// The published name, where the structure has one.
+    name: Option<&'s str>,
 }
 
 /// A field of a structure: its type and how it merges.
@@ -102,12 +107,17 @@ pub struct Field<'s> {
     member: &'s Member,
 }
 
-static BUILTIN: LazyLock<Schema> = LazyLock::new(Schema::default);
+static BUILTIN: LazyLock<Schema> = LazyLock::new(|| super::build::schema(super::artefact::definitions()));
 
 impl Schema {
     /// The schema of the built-in kinds, decoded on first use.
     pub fn builtin() -> &'static Schema {
         &BUILTIN
+    }
+
+    /// A schema of its own for one custom kind, from its `openAPIV3Schema`.
+    pub fn custom(group: &str, version: &str, kind: &str, source: &serde_json::Value) -> Schema {
+        super::build::custom(group, version, kind, source)
     }
 
     /// The type of a whole object of this kind.
@@ -121,8 +131,38 @@ impl Schema {
         self.by_name.get(name).and_then(|index| self.at(*index))
     }
 
+    /// The published name of a kind's definition.
+    pub fn kind_name(&self, group: &str, version: &str, kind: &str) -> Option<&str> {
+        self.kind(group, version, kind).and_then(Type::name)
+    }
+
+    /// These definitions and all that they refer to, by name.
+    pub(crate) fn closure(&self, roots: impl Iterator<Item = String>) -> HashSet<&str> {
+        let mut open: Vec<usize> = roots.filter_map(|name| self.by_name.get(&name).copied()).collect();
+        let mut names = HashSet::new();
+        while let Some(index) = open.pop() {
+            let definition = &self.definitions[index];
+            if names.insert(&*definition.name) {
+                definition.node.references(&mut open);
+            }
+        }
+        names
+    }
+
     fn at(&self, index: usize) -> Option<Type<'_>> {
-        self.definitions.get(index).map(|definition| Type::new(self, &definition.node))
+        let definition = self.definitions.get(index)?;
+        Some(Type { name: Some(&definition.name), ..Type::new(self, &definition.node) })
+    }
+}
+
+impl Node {
+    fn references(&self, out: &mut Vec<usize>) {
+        match &self.shape {
+            NodeShape::Any | NodeShape::Scalar(_) => {}
+            NodeShape::Reference(index) => out.push(*index),
+            NodeShape::Struct(members) => members.values().for_each(|member| member.node.references(out)),
+            NodeShape::Map(item) | NodeShape::List(item, _) => item.references(out),
+        }
     }
 }
 
@@ -130,12 +170,13 @@ impl<'s> Type<'s> {
     fn new(schema: &'s Schema, node: &'s Node) -> Self {
         // A reference may declare a shared structure atomic at this one place only.
         let mut atomic = node.atomic;
-        let mut node = node;
+        let (mut node, mut name) = (node, None);
         while let NodeShape::Reference(index) = node.shape {
-            node = &schema.definitions[index].node;
+            let target = &schema.definitions[index];
+            (node, name) = (&target.node, Some(&*target.name));
             atomic |= node.atomic;
         }
-        Self { schema, node, atomic }
+        Self { schema, node, atomic, name }
     }
 
     pub fn shape(self) -> Shape {
@@ -146,6 +187,11 @@ impl<'s> Type<'s> {
             NodeShape::List(..) => Shape::List,
             NodeShape::Scalar(shape) => *shape,
         }
+    }
+
+    /// The published name of a structure, `io.k8s.api.core.v1.PodSpec`.
+    pub fn name(self) -> Option<&'s str> {
+        self.name
     }
 
     /// The field `name` of a structure.
@@ -160,9 +206,10 @@ impl<'s> Type<'s> {
             NodeShape::Struct(members) => Some(members.iter()),
             _ => None,
         };
-        members.into_iter().flatten().map(move |(name, member)| {
-            (name.as_str(), Field { ty: Type::new(self.schema, &member.node), member })
-        })
+        members
+            .into_iter()
+            .flatten()
+            .map(move |(name, member)| (&**name, Field { ty: Type::new(self.schema, &member.node), member }))
     }
 
     /// The type of a list's items or a map's values.
@@ -194,7 +241,7 @@ impl<'s> Field<'s> {
 
     /// The value an absent field stands for, where the schema names one.
     pub fn default(self) -> Option<&'s Value> {
-        self.member.default.as_ref()
+        self.member.default.as_deref()
     }
 
     /// The field that identifies items of this list in a strategic merge patch.

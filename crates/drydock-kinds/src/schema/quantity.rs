@@ -1,0 +1,154 @@
+//! Quantities (`500m`, `1.5Gi`) in the form the API server writes them.
+//!
+//! For conforming objects and for anyone who compares resources. Exact arithmetic in billionths;
+//! what does not fit is left as written.
+
+const NANO: i128 = 1_000_000_000;
+const DECIMAL: [(&str, i32); 10] =
+    [("E", 18), ("P", 15), ("T", 12), ("G", 9), ("M", 6), ("k", 3), ("", 0), ("m", -3), ("u", -6), ("n", -9)];
+const BINARY: [(&str, u32); 6] = [("Ei", 60), ("Pi", 50), ("Ti", 40), ("Gi", 30), ("Mi", 20), ("Ki", 10)];
+
+#[derive(Clone, Copy, PartialEq)]
+enum Style {
+    Decimal,
+    Binary,
+    Exponent,
+}
+
+/// The canonical spelling, `1` for `1000m`; `None` when the text is no quantity.
+pub fn canonical_quantity(text: &str) -> Option<String> {
+    let (nano, style) = parse(text)?;
+    Some(nano.map_or_else(|| text.to_owned(), |nano| spell(nano, style)))
+}
+
+/// The value in billionths of the unit; `None` when the text is no quantity or too large to compare.
+pub fn quantity_nano(text: &str) -> Option<i128> {
+    parse(text)?.0
+}
+
+/// The inner `None` is a valid quantity beyond the range of this arithmetic.
+fn parse(text: &str) -> Option<(Option<i128>, Style)> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
+    let (number, suffix) = unsigned.split_at(end);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
+        return None;
+    }
+    let (scale, style) = scale(suffix)?;
+    let value = value(whole, fraction, scale).map(|value| if text.starts_with('-') { -value } else { value });
+    Some((value, style))
+}
+
+enum Scale {
+    Ten(i32),
+    Two(u32),
+}
+
+fn scale(suffix: &str) -> Option<(Scale, Style)> {
+    if let Some((_, shift)) = BINARY.iter().find(|(name, _)| *name == suffix) {
+        return Some((Scale::Two(*shift), Style::Binary));
+    }
+    if let Some((_, power)) = DECIMAL.iter().find(|(name, _)| *name == suffix) {
+        return Some((Scale::Ten(*power), Style::Decimal));
+    }
+    let power = suffix.strip_prefix(['e', 'E'])?.parse::<i32>().ok()?;
+    Some((Scale::Ten(power), Style::Exponent))
+}
+
+fn value(whole: &str, fraction: &str, scale: Scale) -> Option<i128> {
+    let digits: i128 = match format!("{whole}{fraction}").trim_start_matches('0') {
+        "" => 0,
+        digits => digits.parse().ok()?,
+    };
+    let point = i32::try_from(fraction.len()).ok()?;
+    match scale {
+        Scale::Ten(power) => shift_ten(digits, power + 9 - point),
+        Scale::Two(shift) => shift_ten(digits.checked_mul(1_i128 << shift)?, 9 - point),
+    }
+}
+
+/// Rounds away from zero, as quantities below a billionth do.
+fn shift_ten(digits: i128, power: i32) -> Option<i128> {
+    let factor = 10_i128.checked_pow(power.unsigned_abs());
+    match (power >= 0, factor) {
+        (true, factor) => digits.checked_mul(factor?),
+        (false, Some(factor)) => Some(digits / factor + i128::from(digits % factor != 0)),
+        (false, None) => Some(i128::from(digits != 0)),
+    }
+}
+
+fn spell(nano: i128, style: Style) -> String {
+    if nano == 0 {
+        return "0".to_owned();
+    }
+    // Small or broken binary amounts are written in decimal, so that nothing is rounded.
+    let binary = style == Style::Binary && nano % NANO == 0 && nano.abs() >= 1024 * NANO;
+    if binary {
+        let bytes = nano / NANO;
+        let (name, shift) =
+            BINARY.iter().find(|(_, shift)| bytes % (1_i128 << shift) == 0).unwrap_or(&("", 0));
+        return format!("{}{name}", bytes >> shift);
+    }
+    let fits = |power: i32| 10_i128.checked_pow((power + 9).unsigned_abs()).filter(|unit| nano % unit == 0);
+    let found = DECIMAL.iter().find_map(|(name, power)| fits(*power).map(|unit| (name, power, nano / unit)));
+    match found {
+        Some((_, 0, amount)) => amount.to_string(),
+        Some((_, power, amount)) if style == Style::Exponent => format!("{amount}e{power}"),
+        Some((name, _, amount)) => format!("{amount}{name}"),
+        None => nano.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(written: &str, canonical: Option<&str>) {
+        assert_eq!(canonical_quantity(written).as_deref(), canonical, "{written}");
+    }
+
+    #[test]
+    fn decimal_amounts_take_the_largest_whole_unit() {
+        check("1000m", Some("1"));
+        check("0.5", Some("500m"));
+        check("100000k", Some("100M"));
+        check("1500m", Some("1500m"));
+        check("0", Some("0"));
+        check("-2000m", Some("-2"));
+        check(".5", Some("500m"));
+    }
+
+    #[test]
+    fn binary_amounts_stay_binary_while_they_are_whole() {
+        check("1024Ki", Some("1Mi"));
+        check("1.5Gi", Some("1536Mi"));
+        check("0.5Ki", Some("512"));
+        check("0.1Gi", Some("107374182400m"));
+        check("64Mi", Some("64Mi"));
+    }
+
+    #[test]
+    fn exponents_stay_exponents() {
+        check("1e3", Some("1e3"));
+        check("12E6", Some("12e6"));
+    }
+
+    #[test]
+    fn other_texts_are_no_quantities() {
+        check("", None);
+        check("1GiB", None);
+        check("1.2.3", None);
+        check("m", None);
+        check("one", None);
+    }
+
+    #[test]
+    fn a_huge_amount_is_left_as_written() {
+        check(
+            "999999999999999999999999999999999999999999E",
+            Some("999999999999999999999999999999999999999999E"),
+        );
+    }
+}
