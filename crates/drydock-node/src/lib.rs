@@ -2,3 +2,7 @@
 pub mod client;
 pub mod node;
 pub mod protocol;
+pub mod dns;
+pub mod ingress;
+pub mod mirror;
+pub mod services;
