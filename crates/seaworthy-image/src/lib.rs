@@ -22,3 +22,6 @@ pub use reference::normalize;
 pub use store::{Image, ImageStore, Layer, NewImage};
 
 pub use oci_spec::image::{Config, ConfigBuilder};
+
+/// Label of an image that takes the place of a real one where no registry can be reached; says what it holds.
+pub const STAND_IN_LABEL: &str = "dev.seaworthy.stand-in";
