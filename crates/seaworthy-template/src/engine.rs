@@ -1,0 +1,213 @@
+//! A set of templates and one rendering of it.
+//!
+//! [`Templates`] parses files and executes them; [`Runtime`] carries what a rendering shares (limits, clock,
+//! cluster); [`Scope`] is the set of names that `include` can see, which `tpl` extends for its own text.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::ast::Tree;
+use crate::error::{Error, Failure, ParseError};
+use crate::eval;
+use crate::funcs;
+use crate::parse;
+use crate::value::Value;
+
+/// How often one name may be included inside itself; Helm's figure.
+const MAX_RECURSION: usize = 1_000;
+
+/// What one rendering may consume. Honest charts stay far below the defaults.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Evaluation steps over all templates.
+    pub steps: usize,
+    /// Bytes written over all templates, `include` counted again.
+    pub output_bytes: usize,
+    /// Templates executing inside each other.
+    pub depth: usize,
+    /// Bytes of one string and items of one list.
+    pub value_size: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { steps: 50_000_000, output_bytes: 512 << 20, depth: 1_200, value_size: 64 << 20 }
+    }
+}
+
+/// Reads objects of the cluster for `lookup`.
+pub trait Lookup {
+    /// One object, a list when `name` is empty, or an empty map when there is none.
+    fn lookup(&self, api_version: &str, kind: &str, namespace: &str, name: &str) -> Result<serde_json::Value, String>;
+}
+
+/// What a rendering takes from outside.
+#[derive(Default)]
+pub struct Options {
+    pub limits: Limits,
+    /// The time `now` returns; the system's when absent.
+    pub now: Option<jiff::Timestamp>,
+    /// Without one, `lookup` finds nothing, as in `helm template`.
+    pub lookup: Option<Rc<dyn Lookup>>,
+    /// `required` and `fail` pass, as in `helm lint`.
+    pub lint: bool,
+}
+
+/// The named templates that are visible.
+#[derive(Clone, Default)]
+pub struct Scope {
+    trees: HashMap<String, Rc<Tree>>,
+}
+
+impl Scope {
+    pub(crate) fn get(&self, name: &str) -> Option<Rc<Tree>> {
+        self.trees.get(name).cloned()
+    }
+
+    /// Later definitions win, except that a blank one never hides a real one.
+    fn add(&mut self, tree: Tree) {
+        let keeps = tree.is_blank() && self.trees.get(&tree.name).is_some_and(|old| !old.is_blank());
+        if !keeps {
+            self.trees.insert(tree.name.clone(), Rc::new(tree));
+        }
+    }
+}
+
+/// What one rendering shares.
+pub struct Runtime {
+    pub options: Options,
+    steps: usize,
+    written: usize,
+    depth: usize,
+    included: HashMap<String, usize>,
+}
+
+impl Runtime {
+    fn new(options: Options) -> Self {
+        Runtime { options, steps: 0, written: 0, depth: 0, included: HashMap::new() }
+    }
+
+    pub(crate) fn step(&mut self) -> Result<(), Failure> {
+        self.steps += 1;
+        let limit = self.options.limits.steps;
+        if self.steps > limit { Err(Error::Limit { what: "evaluation steps", limit }) } else { Ok(()) }
+    }
+
+    pub(crate) fn wrote(&mut self, bytes: usize) -> Result<(), Failure> {
+        self.written = self.written.saturating_add(bytes);
+        let limit = self.options.limits.output_bytes;
+        if self.written > limit { Err(Error::Limit { what: "bytes of output", limit }) } else { Ok(()) }
+    }
+
+    pub(crate) fn enter(&mut self) -> Result<(), Failure> {
+        self.depth += 1;
+        let limit = self.options.limits.depth;
+        if self.depth > limit { Err(Error::Limit { what: "nested templates", limit }) } else { Ok(()) }
+    }
+
+    pub(crate) fn leave(&mut self) {
+        self.depth -= 1;
+    }
+
+    /// Refuses values that only a hostile template builds.
+    pub(crate) fn checked(&mut self, value: Value) -> Result<Value, Failure> {
+        let size = match &value {
+            Value::Str(text) => text.len(),
+            Value::List(list) => list.items.len().saturating_mul(16),
+            _ => 0,
+        };
+        self.steps += size / 64;
+        let limit = self.options.limits.value_size;
+        if size > limit { Err(Error::Limit { what: "bytes in one value", limit }) } else { Ok(value) }
+    }
+
+    pub(crate) fn now(&self) -> jiff::Timestamp {
+        self.options.now.unwrap_or_else(jiff::Timestamp::now)
+    }
+
+    /// The text of a named template.
+    pub(crate) fn include(&mut self, scope: &Rc<Scope>, name: &str, dot: Value) -> Result<Vec<u8>, Failure> {
+        let count = self.included.entry(name.to_owned()).or_default();
+        if *count > MAX_RECURSION {
+            let message = format!("rendering template has a nested reference name: {name}: unable to execute template");
+            return Err(message.into());
+        }
+        *count += 1;
+        let tree = scope.get(name).ok_or_else(|| Error::NoTemplate(name.to_owned()))?;
+        let mut out = Vec::new();
+        eval::execute(self, scope, &tree, dot.unwrapped(), &mut out)?;
+        if let Some(count) = self.included.get_mut(name) {
+            *count -= 1;
+        }
+        Ok(out)
+    }
+
+    /// The text of a template given as a string; its definitions are seen by nobody else.
+    pub(crate) fn tpl(&mut self, scope: &Rc<Scope>, text: &str, dot: Value) -> Result<Vec<u8>, Failure> {
+        self.steps += text.len() / 64;
+        let shown = crate::gofmt::quote(text.as_bytes());
+        let mut trees = parse::parse("gotpl", text, &funcs::exists)
+            .map_err(|error| Error::Message(format!("cannot parse template {shown}: {error}")))?
+            .into_iter();
+        let Some(main) = trees.next() else { return Ok(Vec::new()) };
+        let mut scope = scope.clone();
+        let more: Vec<Tree> = trees.collect();
+        if !more.is_empty() {
+            let own = Rc::make_mut(&mut scope);
+            more.into_iter().for_each(|tree| own.add(tree));
+        }
+        let mut out = Vec::new();
+        eval::execute(self, &scope, &main, dot.unwrapped(), &mut out).map_err(|error| match error {
+            Error::Limit { .. } => error,
+            other => Error::Message(format!("error during tpl function execution for {shown}: {other}")),
+        })?;
+        Ok(without_no_value(out))
+    }
+}
+
+/// Helm removes the text Go prints for missing values.
+fn without_no_value(out: Vec<u8>) -> Vec<u8> {
+    const NO_VALUE: &[u8] = b"<no value>";
+    if !out.windows(NO_VALUE.len()).any(|window| window == NO_VALUE) {
+        return out;
+    }
+    let mut kept = Vec::with_capacity(out.len());
+    let mut rest = out.as_slice();
+    while let Some(at) = rest.windows(NO_VALUE.len()).position(|window| window == NO_VALUE) {
+        kept.extend_from_slice(&rest[..at]);
+        rest = &rest[at + NO_VALUE.len()..];
+    }
+    kept.extend_from_slice(rest);
+    kept
+}
+
+/// The templates of a chart and its subcharts, and one rendering of them.
+pub struct Templates {
+    scope: Rc<Scope>,
+    runtime: Runtime,
+}
+
+impl Templates {
+    pub fn new(options: Options) -> Self {
+        Templates { scope: Rc::default(), runtime: Runtime::new(options) }
+    }
+
+    /// Parses one file. Definitions replace earlier ones of the same name, as in Helm: parse in its order.
+    pub fn parse(&mut self, name: &str, text: &str) -> Result<(), ParseError> {
+        let trees = parse::parse(name, text, &funcs::exists)?;
+        let scope = Rc::make_mut(&mut self.scope);
+        trees.into_iter().for_each(|tree| scope.add(tree));
+        Ok(())
+    }
+
+    /// Executes a parsed file; the result has Go's `<no value>` removed, as Helm does.
+    pub fn render(&mut self, name: &str, dot: Value) -> Result<String, Error> {
+        let tree = self.scope.get(name).ok_or_else(|| Error::NoTemplate(name.to_owned()))?;
+        let mut out = Vec::new();
+        self.runtime.depth = 0;
+        self.runtime.included.clear();
+        eval::execute(&mut self.runtime, &self.scope.clone(), &tree, dot, &mut out)?;
+        let out = without_no_value(out);
+        Ok(String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    }
+}
