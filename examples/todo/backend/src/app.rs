@@ -1,0 +1,127 @@
+//! What every request handler shares.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use service::client::Client;
+use service::metrics::Outcomes;
+use service::token::Keys;
+use store::{PoolSize, Store};
+
+use crate::chat::provider::Provider;
+use crate::chat::rules::Rules;
+
+/// A day: long enough for a working day, short enough for a stolen token.
+const SESSION_DEFAULT_S: u64 = 24 * 3_600;
+const CHATS_PER_MINUTE: u64 = 10;
+
+pub type App = Arc<AppState>;
+
+pub struct AppState {
+    pub store: Store,
+    pub keys: Keys,
+    pub session_s: u64,
+    pub chats_per_minute: u64,
+    pub mcp_url: String,
+    pub client: Client,
+    pub provider: Box<dyn Provider>,
+    pub sessions: SeenSessions,
+    pub chats: Outcomes,
+    /// Hashing is memory-hard on purpose; only so many at once, or sign-ups could exhaust the memory limit.
+    pub hashing: tokio::sync::Semaphore,
+    /// Origins that may call the API from a browser page of another site; none by default.
+    pub cors_origins: Vec<String>,
+    migrated: AtomicBool,
+}
+
+impl AppState {
+    /// Reads every setting of section "Environment" in the README.
+    pub fn from_env() -> Result<App, crate::Error> {
+        use service::config::{optional, parsed, required};
+        let size = PoolSize {
+            min: parsed("DB_POOL_MIN", "a number", 5)?,
+            max: parsed("DB_POOL_MAX", "a number", 10)?,
+        };
+        let store = Store::connect(&required("DATABASE_URL")?, optional("REDIS_URL").as_deref(), size)?;
+        let minutes = parsed("ACCESS_TOKEN_EXPIRE_MINUTES", "a number of minutes", SESSION_DEFAULT_S / 60)?;
+        Ok(Arc::new(Self {
+            store,
+            keys: Keys::from_env()?,
+            session_s: minutes * 60,
+            chats_per_minute: parsed("CHAT_LIMIT_PER_MINUTE", "a number", CHATS_PER_MINUTE)?,
+            mcp_url: optional("MCP_SERVER_URL").unwrap_or_else(|| "http://mcp-server:8001/mcp".to_owned()),
+            client: Client::new(Duration::from_secs(8)),
+            provider: Box::new(Rules),
+            sessions: SeenSessions::default(),
+            chats: Outcomes::default(),
+            hashing: tokio::sync::Semaphore::new(4),
+            cors_origins: origins(optional("CORS_ORIGINS").as_deref().unwrap_or("")),
+            migrated: AtomicBool::new(false),
+        }))
+    }
+
+    pub fn mark_migrated(&self) {
+        self.migrated.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_migrated(&self) -> bool {
+        self.migrated.load(Ordering::Relaxed)
+    }
+}
+
+/// A JSON array or a comma list, as different deployments write it.
+fn origins(text: &str) -> Vec<String> {
+    let list = serde_json::from_str::<Vec<String>>(text)
+        .unwrap_or_else(|_| text.split(',').map(str::to_owned).collect());
+    list.iter()
+        .map(|origin| origin.trim().trim_end_matches('/').to_owned())
+        .filter(|o| !o.is_empty())
+        .collect()
+}
+
+/// Tokens found not revoked a moment ago, so that not every request asks the database.
+///
+/// A logout is effective at once on the replica that served it and within two seconds on all others.
+#[derive(Default)]
+pub struct SeenSessions(Mutex<HashMap<String, Instant>>);
+
+impl SeenSessions {
+    const FRESH: Duration = Duration::from_secs(2);
+    const MAX: usize = 10_000;
+
+    pub fn is_fresh(&self, id: &str) -> bool {
+        self.lock().get(id).is_some_and(|seen| seen.elapsed() < Self::FRESH)
+    }
+
+    pub fn note(&self, id: &str) {
+        let mut seen = self.lock();
+        if seen.len() >= Self::MAX {
+            seen.retain(|_, at| at.elapsed() < Self::FRESH);
+        }
+        if seen.len() < Self::MAX {
+            seen.insert(id.to_owned(), Instant::now());
+        }
+    }
+
+    pub fn forget(&self, id: &str) {
+        self.lock().remove(id);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_a_json_array_or_a_comma_list() {
+        assert_eq!(origins(r#"["http://a.test/", "http://b.test"]"#), ["http://a.test", "http://b.test"]);
+        assert_eq!(origins("http://a.test, http://b.test"), ["http://a.test", "http://b.test"]);
+        assert!(origins("").is_empty());
+    }
+}

@@ -1,0 +1,81 @@
+//! What thinks of the replies: one step at a time, so that rules and models fit the same loop.
+//!
+//! A provider sees the conversation and what tools answered so far in this turn, and says what to do next.
+//! It never learns whose tasks it handles and cannot reach anything but the tools it names.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use rmcp::model::JsonObject;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A tool call of this turn and its answer; also what the page shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    pub tool: String,
+    pub arguments: Value,
+    pub result: Value,
+    #[serde(default)]
+    pub failed: bool,
+}
+
+/// A question the assistant asked that the next message may answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Waiting {
+    ConfirmDelete { id: i64, title: String },
+    Choose { action: Action, ids: Vec<i64> },
+}
+
+/// What is to be done with a task once it is known which one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Action {
+    Complete,
+    Delete,
+    Rename { title: String },
+}
+
+/// Stored with the assistant's message: the server itself remembers nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct State {
+    pub calls: Vec<Call>,
+    pub waiting: Option<Waiting>,
+    /// The task talked about last: what "it" means.
+    pub subject: Option<i64>,
+}
+
+/// One user message and all that is known when answering it.
+pub struct Turn<'a> {
+    pub message: &'a str,
+    pub state: &'a State,
+    pub calls: &'a [Call],
+}
+
+#[derive(Debug, PartialEq)]
+pub enum Step {
+    Call { tool: &'static str, arguments: JsonObject },
+    Say(Reply),
+}
+
+#[derive(Debug, Default, PartialEq)]
+pub struct Reply {
+    pub text: String,
+    pub waiting: Option<Waiting>,
+    pub subject: Option<i64>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("a tool is not available")]
+    Tool,
+}
+
+pub type Thinking<'a> = Pin<Box<dyn Future<Output = Result<Step, Error>> + Send + 'a>>;
+
+pub trait Provider: Send + Sync {
+    /// The next step of this turn. Must say something after a bounded number of calls.
+    fn next<'a>(&'a self, turn: &'a Turn<'a>) -> Thinking<'a>;
+}

@@ -1,0 +1,657 @@
+//! From a sentence to an intent. Pure: knows words, not tasks.
+//!
+//! The verb decides, so polite openings are dropped first and a mistyped verb is recognised. What is not
+//! understood is [`Intent::Unknown`]: guessing would change somebody's list.
+
+use super::words::{Word, is_near, words};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    All,
+    Pending,
+    Completed,
+}
+
+impl Status {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Pending => "pending",
+            Self::Completed => "completed",
+        }
+    }
+}
+
+/// How a task was named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    Id(i64),
+    /// Counted from 1.
+    Nth(usize),
+    Last,
+    It,
+    Title(String),
+    Everything,
+    Nothing,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Intent {
+    Add {
+        title: String,
+    },
+    List {
+        status: Status,
+    },
+    Complete {
+        target: Target,
+    },
+    Delete {
+        target: Target,
+    },
+    /// "rename go to bed to sleep" has two readings; all are given, the likeliest first.
+    Rename {
+        options: Vec<(Target, String)>,
+    },
+    Reopen,
+    Yes,
+    No,
+    Hello,
+    Thanks,
+    Help,
+    /// Only names a task: the answer to "which one?".
+    Choice {
+        target: Target,
+    },
+    Unknown,
+}
+
+const OPENINGS: &[&str] = &[
+    "please",
+    "can you",
+    "could you",
+    "would you",
+    "will you",
+    "can i",
+    "could i",
+    "may i",
+    "i want you to",
+    "i would like you to",
+    "i'd like you to",
+    "i would like to",
+    "i'd like to",
+    "i want to",
+    "i need you to",
+    "let's",
+    "lets",
+    "let me",
+    "kindly",
+    "just",
+    "now",
+    "then",
+    "also",
+    "and",
+    "so",
+    "hey",
+    "hi",
+    "hello",
+    "ok",
+    "okay",
+    "well",
+    "go ahead and",
+    "help me",
+    "quickly",
+    "actually",
+];
+const CLOSINGS: &[&str] = &["please", "thanks", "thank you", "for me", "now", "pls"];
+const YES: &[&str] = &[
+    "yes",
+    "y",
+    "yep",
+    "yeah",
+    "yup",
+    "sure",
+    "ok",
+    "okay",
+    "confirm",
+    "confirmed",
+    "do it",
+    "go ahead",
+    "of course",
+    "yes please",
+    "delete it",
+    "yes delete it",
+    "yes do it",
+    "please do",
+    "absolutely",
+    "certainly",
+    "right",
+];
+const NO: &[&str] = &[
+    "no",
+    "n",
+    "nope",
+    "nah",
+    "cancel",
+    "never mind",
+    "nevermind",
+    "stop",
+    "don't",
+    "do not",
+    "keep it",
+    "no thanks",
+    "no thank you",
+    "forget it",
+    "abort",
+    "no don't",
+    "don't delete it",
+    "leave it",
+];
+const ADD: &[&str] =
+    &["add", "create", "new", "remember", "note", "remind", "insert", "append", "put", "make", "todo"];
+const LIST: &[&str] = &[
+    "show",
+    "list",
+    "see",
+    "view",
+    "display",
+    "what",
+    "what's",
+    "whats",
+    "which",
+    "how",
+    "give",
+    "tell",
+    "read",
+    "check",
+    "get",
+    "find",
+    "do",
+    "are",
+    "is",
+    "have",
+    "any",
+    "my",
+    "all",
+    "pending",
+    "completed",
+];
+const COMPLETE: &[&str] = &["complete", "finish", "close", "done", "finished", "completed", "did", "resolve"];
+const MARK: &[&str] = &["mark", "set", "tick", "check", "cross", "flag"];
+const DELETE: &[&str] = &["delete", "remove", "cancel", "erase", "drop", "discard", "trash", "scrap"];
+const RENAME: &[&str] =
+    &["change", "update", "rename", "edit", "modify", "retitle", "replace", "reword", "correct"];
+/// Verbs long enough that a typo can be told from another word.
+const MISTYPED: &[&str] = &[
+    "create", "remember", "remind", "show", "list", "display", "mark", "complete", "finish", "delete",
+    "remove", "cancel", "change", "update", "rename",
+];
+
+const ARTICLES: &[&str] = &["a", "an", "the", "another", "one", "my", "me", "this", "new", "some"];
+const NOUNS: &[&str] =
+    &["task", "tasks", "todo", "to-do", "item", "reminder", "note", "entry", "taks", "tsak", "tsk"];
+const CONNECTORS: &[&str] = &[
+    "to", "called", "named", "titled", "for", "about", "that", "saying", "says", "which", "i", "need",
+    "have", "must", "should",
+];
+const DONE: &[&str] = &["done", "complete", "completed", "finished", "ready", "off"];
+const UNDONE: &[&str] = &["incomplete", "undone", "unfinished", "pending", "open", "uncompleted"];
+const LIST_ENDINGS: &[&str] = &[
+    "my list",
+    "the list",
+    "my todo list",
+    "the todo list",
+    "my to-do list",
+    "my tasks",
+    "my task list",
+    "the task list",
+    "my todos",
+    "my todo",
+    "list",
+    "my to do list",
+    "the to-do list",
+];
+
+pub fn parse(message: &str) -> Intent {
+    let all = words(message);
+    let text = lower(&all);
+    if let Some(intent) = whole_sentence(&text) {
+        return intent;
+    }
+    let rest = without_frame(&all);
+    let s = Sentence { message, words: rest };
+    let Some(first) = s.words.first() else { return Intent::Unknown };
+    let verb = verb(&first.lower);
+    s.reminder()
+        .or_else(|| s.list(&verb))
+        .or_else(|| s.report())
+        .or_else(|| s.mark(&verb))
+        .or_else(|| s.add(&verb))
+        .or_else(|| s.delete(&verb))
+        .or_else(|| s.rename(&verb))
+        .or_else(|| s.complete(&verb))
+        .unwrap_or_else(|| s.choice())
+}
+
+fn whole_sentence(text: &str) -> Option<Intent> {
+    match text {
+        "" => Some(Intent::Unknown),
+        "help" | "what can you do" | "how does this work" | "commands" | "how do you work" => {
+            Some(Intent::Help)
+        }
+        "hi" | "hello" | "hey" | "hi there" | "hello there" | "good morning" | "good evening" => {
+            Some(Intent::Hello)
+        }
+        "thanks" | "thank you" | "thx" | "great" | "nice" | "cool" | "thank you very much" => {
+            Some(Intent::Thanks)
+        }
+        _ if YES.contains(&text) => Some(Intent::Yes),
+        _ if NO.contains(&text) => Some(Intent::No),
+        _ => None,
+    }
+}
+
+/// The words between polite openings and closings.
+fn without_frame(all: &[Word]) -> &[Word] {
+    let mut rest = all;
+    while let Some(after) = OPENINGS.iter().find_map(|opening| strip_start(rest, opening)) {
+        if after.is_empty() {
+            break;
+        }
+        rest = after;
+    }
+    while let Some(before) = CLOSINGS.iter().find_map(|closing| strip_end(rest, closing)) {
+        if before.is_empty() {
+            break;
+        }
+        rest = before;
+    }
+    rest
+}
+
+fn verb(word: &str) -> String {
+    let known = [ADD, LIST, COMPLETE, MARK, DELETE, RENAME].iter().any(|verbs| verbs.contains(&word));
+    let near = MISTYPED.iter().find(|verb| is_near(word, verb)).filter(|_| !known);
+    near.map_or_else(|| word.to_owned(), |verb| (*verb).to_owned())
+}
+
+struct Sentence<'a> {
+    message: &'a str,
+    words: &'a [Word],
+}
+
+impl Sentence<'_> {
+    /// "I need to remember to pay bills", "don't forget the milk", "remind me to call".
+    fn reminder(&self) -> Option<Intent> {
+        const STARTS: &[&str] = &[
+            "i need to remember to",
+            "i have to remember to",
+            "i must remember to",
+            "i should remember to",
+            "i need to remember",
+            "remember to",
+            "remind me to",
+            "remind me that",
+            "remind me about",
+            "remind me of",
+            "don't forget to",
+            "do not forget to",
+            "don't let me forget to",
+            "don't forget",
+            "make a note to",
+            "make a note that",
+            "note to self",
+            "i need to",
+            "i have to",
+            "i must",
+            "i should",
+            "i gotta",
+            "remember that",
+        ];
+        let rest = STARTS.iter().find_map(|start| strip_start(self.words, start))?;
+        Some(Intent::Add { title: self.title(rest) })
+    }
+
+    fn add(&self, verb: &str) -> Option<Intent> {
+        let (first, rest) = self.words.split_first()?;
+        let is_label = first.colon && NOUNS.contains(&first.lower.as_str());
+        if !ADD.contains(&verb) && !is_label {
+            return None;
+        }
+        let rest =
+            LIST_ENDINGS.iter().find_map(|ending| strip_start(rest, &format!("to {ending}"))).unwrap_or(rest);
+        let unarticled = skip(rest, ARTICLES);
+        let after_noun = match unarticled.split_first() {
+            Some((word, after)) if NOUNS.contains(&word.lower.as_str()) => {
+                if word.colon {
+                    after
+                } else {
+                    skip(after, CONNECTORS)
+                }
+            }
+            _ if verb == "make" => return None,
+            _ => strip_start(rest, "to").unwrap_or(rest),
+        };
+        Some(Intent::Add { title: self.title(after_noun) })
+    }
+
+    /// A question about tasks; without a word about tasks it is about something else.
+    fn list(&self, verb: &str) -> Option<Intent> {
+        const ABOUT: &[&str] = &[
+            "task",
+            "tasks",
+            "todo",
+            "todos",
+            "to-do",
+            "list",
+            "pending",
+            "left",
+            "remaining",
+            "completed",
+            "complete",
+            "done",
+            "finished",
+            "open",
+            "everything",
+            "all",
+            "items",
+            "incomplete",
+            "unfinished",
+            "outstanding",
+            "taks",
+            "tsaks",
+            "due",
+        ];
+        let text = lower(self.words);
+        let is_about = self.words.iter().any(|word| ABOUT.contains(&word.lower.as_str()))
+            || text.contains("to do")
+            || (verb == "what" && text.contains("have i"));
+        let is_bare =
+            self.words.len() == 1 && (verb == "list" || NOUNS.contains(&text.as_str()) || verb == "show");
+        if !(is_bare || (LIST.contains(&verb) && is_about)) || self.is_mark_with_check(verb) {
+            return None;
+        }
+        let has = |set: &[&str]| self.words.iter().any(|word| set.contains(&word.lower.as_str()));
+        let pending = has(&[
+            "pending",
+            "open",
+            "left",
+            "remaining",
+            "incomplete",
+            "unfinished",
+            "outstanding",
+            "still",
+        ]) || text.contains("not done")
+            || text.contains("not completed")
+            || text.contains("not finished")
+            || text.contains("haven't")
+            || (text.contains("to do") && !has(&["list"]));
+        let status = match pending {
+            true => Status::Pending,
+            false if has(&["completed", "complete", "done", "finished"]) => Status::Completed,
+            false => Status::All,
+        };
+        Some(Intent::List { status })
+    }
+
+    /// "check off milk" and "check task 3" act; "check my tasks" asks.
+    fn is_mark_with_check(&self, verb: &str) -> bool {
+        let second = self.words.get(1).map(|word| word.lower.as_str());
+        verb == "check"
+            && (second == Some("off") || !matches!(self.target(&self.words[1..]), Target::Title(_)))
+    }
+
+    /// "I finished the report", "task 3 is done", "I'm done with the laundry".
+    fn report(&self) -> Option<Intent> {
+        const STARTS: &[&str] = &[
+            "i finished",
+            "i completed",
+            "i did",
+            "i've finished",
+            "i've completed",
+            "i've done",
+            "i have finished",
+            "i have completed",
+            "i have done",
+            "i just finished",
+            "i just completed",
+            "i just did",
+            "i already did",
+            "i'm done with",
+            "i am done with",
+            "i'm finished with",
+            "i am finished with",
+            "done with",
+            "finished with",
+            "i already finished",
+            "i already completed",
+        ];
+        const ENDS: &[&str] = &[
+            "is done",
+            "is complete",
+            "is completed",
+            "is finished",
+            "is done now",
+            "are done",
+            "was done",
+            "has been done",
+            "is now done",
+            "is now complete",
+        ];
+        if let Some(rest) = STARTS.iter().find_map(|start| strip_start(self.words, start)) {
+            return Some(Intent::Complete { target: self.target(rest) });
+        }
+        let before = ENDS.iter().find_map(|end| strip_end(self.words, end));
+        let numbered = || {
+            let (last, before) = self.words.split_last()?;
+            let is_done = DONE.contains(&last.lower.as_str()) && last.lower != "off";
+            let names_task = matches!(self.target(before), Target::Id(_)) && before.len() <= 3;
+            (is_done && names_task && !MARK.contains(&before[0].lower.as_str())).then_some(before)
+        };
+        let target = self.target(before.or_else(numbered)?);
+        (target != Target::Nothing).then_some(Intent::Complete { target })
+    }
+
+    /// "mark task 3 as complete", "tick off the milk", "mark as done task 3".
+    fn mark(&self, verb: &str) -> Option<Intent> {
+        if !MARK.contains(&verb) {
+            return None;
+        }
+        let rest = strip_start(&self.words[1..], "off").unwrap_or(&self.words[1..]);
+        let rest = strip_end(rest, "off").unwrap_or(rest);
+        if rest.iter().any(|word| UNDONE.contains(&word.lower.as_str())) || lower(rest).contains("as not ") {
+            return Some(Intent::Reopen);
+        }
+        let is_done = |word: &Word| DONE.contains(&word.lower.as_str());
+        if let Some((last, before)) = rest.split_last().filter(|(last, _)| is_done(last)) {
+            let _ = last;
+            let before = ["as", "to", "is"].iter().find_map(|link| strip_end(before, link)).unwrap_or(before);
+            return Some(Intent::Complete { target: self.target(before) });
+        }
+        let after = strip_start(rest, "as").unwrap_or(rest);
+        match after.split_first() {
+            Some((first, after)) if is_done(first) => Some(Intent::Complete { target: self.target(after) }),
+            _ if matches!(verb, "tick" | "check" | "cross") => {
+                Some(Intent::Complete { target: self.target(rest) })
+            }
+            _ => None,
+        }
+    }
+
+    fn complete(&self, verb: &str) -> Option<Intent> {
+        COMPLETE.contains(&verb).then(|| Intent::Complete { target: self.target(&self.words[1..]) })
+    }
+
+    fn delete(&self, verb: &str) -> Option<Intent> {
+        let rest = match DELETE.contains(&verb) {
+            true => &self.words[1..],
+            false => ["get rid of", "throw away", "throw out", "take off"]
+                .iter()
+                .find_map(|start| strip_start(self.words, start))?,
+        };
+        Some(Intent::Delete { target: self.target(rest) })
+    }
+
+    fn rename(&self, verb: &str) -> Option<Intent> {
+        if !RENAME.contains(&verb) {
+            return None;
+        }
+        let rest = &self.words[1..];
+        let rest = ["the title of", "title of", "the name of", "the text of"]
+            .iter()
+            .find_map(|start| strip_start(rest, start))
+            .unwrap_or(rest);
+        let mut options = Vec::new();
+        for (at, word) in rest.iter().enumerate() {
+            let target = match word.lower.as_str() {
+                "to" | "into" | "as" | "with" if at > 0 => &rest[..at],
+                _ if word.colon => &rest[..=at],
+                _ => continue,
+            };
+            let target =
+                ["title", "name", "text"].iter().find_map(|noun| strip_end(target, noun)).unwrap_or(target);
+            let title = self.title(&rest[at + 1..]);
+            if !title.is_empty() {
+                options.push((self.target(target), title));
+            }
+        }
+        Some(Intent::Rename { options })
+    }
+
+    fn choice(&self) -> Intent {
+        match self.target(self.words) {
+            Target::Title(_) if self.words.len() > 6 => Intent::Unknown,
+            target => Intent::Choice { target },
+        }
+    }
+
+    /// The task that `words` name.
+    fn target(&self, words: &[Word]) -> Target {
+        let words = ["from", "off", "on", "in"]
+            .iter()
+            .flat_map(|link| LIST_ENDINGS.iter().map(move |ending| format!("{link} {ending}")))
+            .find_map(|ending| strip_end(words, &ending))
+            .unwrap_or(words);
+        let text = lower(words);
+        match text.as_str() {
+            "" => return Target::Nothing,
+            "it" | "that" | "this" | "that one" | "this one" | "that task" | "this task" => {
+                return Target::It;
+            }
+            "all"
+            | "everything"
+            | "them all"
+            | "all of them"
+            | "all tasks"
+            | "all my tasks"
+            | "all the tasks"
+            | "every task"
+            | "my tasks"
+            | "tasks"
+            | "all completed tasks"
+            | "completed tasks" => {
+                return Target::Everything;
+            }
+            _ => {}
+        }
+        let bare = skip(words, &["the", "my", "a", "an", "that", "this", "very"]);
+        let had_noun = bare.first().is_some_and(|word| is_noun(word));
+        let bare = skip(bare, NOUNS);
+        let bare = skip(bare, &["number", "no", "nr", "id", "called", "named", "titled"]);
+        match bare {
+            [] => Some(Target::Nothing),
+            [only] => number(&only.lower, had_noun).map(Target::Id).or_else(|| ordinal(&only.lower)),
+            [first, rest @ ..] if rest.iter().all(is_filler) => {
+                ordinal(&first.lower).or_else(|| number(&first.lower, had_noun).map(Target::Id))
+            }
+            _ if text.contains("most recent") || text.contains("latest") => Some(Target::Last),
+            _ => None,
+        }
+        .unwrap_or_else(|| self.titled(bare))
+    }
+
+    fn titled(&self, words: &[Word]) -> Target {
+        let kept = match words.split_last() {
+            Some((last, before)) if !before.is_empty() && (is_noun(last) || last.lower == "one") => before,
+            _ => words,
+        };
+        Target::Title(self.text(kept))
+    }
+
+    /// The original text of `words`.
+    fn text(&self, words: &[Word]) -> String {
+        match (words.first(), words.last()) {
+            (Some(first), Some(last)) => self.message[first.start..last.end].to_owned(),
+            _ => String::new(),
+        }
+    }
+
+    /// A title: without quotes and without "to my list" at its end, starting with a capital.
+    fn title(&self, words: &[Word]) -> String {
+        let words = ["to", "on", "in", "onto", "into"]
+            .iter()
+            .flat_map(|link| LIST_ENDINGS.iter().map(move |ending| format!("{link} {ending}")))
+            .find_map(|ending| strip_end(words, &ending))
+            .unwrap_or(words);
+        let text = self.text(words);
+        let mut chars = text.chars();
+        match chars.next() {
+            Some(first) => first.to_uppercase().chain(chars).collect(),
+            None => text,
+        }
+    }
+}
+
+fn lower(words: &[Word]) -> String {
+    words.iter().map(|word| word.lower.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+fn strip_start<'a>(words: &'a [Word], phrase: &str) -> Option<&'a [Word]> {
+    let count = phrase.split(' ').count();
+    let fits =
+        words.len() >= count && phrase.split(' ').zip(words).all(|(wanted, word)| word.lower == wanted);
+    fits.then(|| &words[count..])
+}
+
+fn strip_end<'a>(words: &'a [Word], phrase: &str) -> Option<&'a [Word]> {
+    let start = words.len().checked_sub(phrase.split(' ').count())?;
+    strip_start(&words[start..], phrase).map(|_| &words[..start])
+}
+
+fn skip<'a>(words: &'a [Word], set: &[&str]) -> &'a [Word] {
+    let count = words.iter().take_while(|word| set.contains(&word.lower.as_str())).count();
+    &words[count..]
+}
+
+fn is_noun(word: &Word) -> bool {
+    NOUNS.contains(&word.lower.as_str())
+}
+
+fn is_filler(word: &Word) -> bool {
+    is_noun(word) || matches!(word.lower.as_str(), "one" | "of" | "on" | "in" | "the" | "my" | "list")
+}
+
+/// `3`, `#3`, and after "task" also `three`.
+fn number(word: &str, had_noun: bool) -> Option<i64> {
+    const NAMES: [&str; 10] = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
+    let digits = word.trim_start_matches('#');
+    if !digits.is_empty() && digits.len() <= 18 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return digits.parse().ok();
+    }
+    let named = NAMES.iter().position(|name| *name == word).filter(|_| had_noun)?;
+    i64::try_from(named + 1).ok()
+}
+
+fn ordinal(word: &str) -> Option<Target> {
+    const NAMES: [&str; 10] =
+        ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"];
+    const SHORT: [&str; 10] = ["1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th", "10th"];
+    match word {
+        "last" | "latest" | "newest" | "final" | "bottom" => Some(Target::Last),
+        "top" | "oldest" => Some(Target::Nth(1)),
+        _ => {
+            let at = NAMES.iter().position(|name| *name == word);
+            at.or_else(|| SHORT.iter().position(|name| *name == word)).map(|at| Target::Nth(at + 1))
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The table of routes, health answers and the rules for browsers of other sites.
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, patch, post};
+use service::health::Readiness;
+use service::metrics::Metrics;
+use service::web::{self, Limits};
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::{SERVICE, auth, chat, tasks};
+
+pub fn router(app: App, limits: Limits) -> Router {
+    let chats = app.chats.clone();
+    let metrics = Metrics::new(|registry| registry.register("chat_turns", "Chat turns by outcome", chats));
+    let page = metrics.clone();
+    let router = Router::new()
+        .route("/health", get(|| async { service::health::healthy(SERVICE) }))
+        .route("/api/health", get(|| async { service::health::healthy(SERVICE) }))
+        .route("/ready", get(ready))
+        .route("/metrics", get(move || async move { page.render() }))
+        .route("/api/auth/signup", post(auth::sign_up))
+        .route("/api/auth/register", post(auth::sign_up))
+        .route("/api/auth/login", post(auth::log_in))
+        .route("/api/auth/logout", post(auth::log_out))
+        .route("/api/auth/me", get(auth::me))
+        .route("/api/{user_id}/tasks", get(tasks::list).post(tasks::add))
+        .route("/api/{user_id}/tasks/{id}", get(tasks::get).put(tasks::update).delete(tasks::delete))
+        .route("/api/{user_id}/tasks/{id}/complete", patch(tasks::toggle))
+        .route("/api/{user_id}/chat", post(chat::chat))
+        .route("/api/{user_id}/chat/history", get(chat::history).delete(chat::clear))
+        .fallback(|| async { ApiError::NotFound("this address") })
+        .layer(from_fn(never_cached))
+        .layer(from_fn_with_state(app.clone(), cors))
+        .with_state(app);
+    web::guard(router, &metrics, limits)
+}
+
+async fn ready(State(app): State<App>) -> Readiness {
+    let mut readiness = Readiness::default();
+    readiness.require("database", check_database(&app)).await;
+    readiness.prefer("redis", app.store.cache().check()).await;
+    readiness.prefer("mcp", chat::tools::check(&app)).await;
+    readiness
+}
+
+#[derive(Debug, thiserror::Error)]
+enum NotReady {
+    #[error("the migrations have not run yet")]
+    Migrating,
+    #[error("the database does not answer")]
+    Database(#[source] store::Error),
+}
+
+async fn check_database(app: &App) -> Result<(), NotReady> {
+    if !app.is_migrated() {
+        return Err(NotReady::Migrating);
+    }
+    app.store.check().await.map_err(NotReady::Database)
+}
+
+/// Answers are about one user; no proxy may keep them.
+async fn never_cached(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// Lets the configured origins call from a browser. Pages of the same origin need none of this.
+async fn cors(State(app): State<App>, request: Request, next: Next) -> Response {
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let allowed = origin.filter(|origin| {
+        origin.to_str().is_ok_and(|origin| app.cors_origins.iter().any(|known| known == origin))
+    });
+    let is_preflight = request.method() == Method::OPTIONS
+        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response = match is_preflight {
+        true => StatusCode::NO_CONTENT.into_response(),
+        false => next.run(request).await,
+    };
+    let headers = response.headers_mut();
+    headers.append(header::VARY, HeaderValue::from_static("origin"));
+    if let Some(origin) = allowed {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        let methods = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE");
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+        let allowed_headers = HeaderValue::from_static("authorization, content-type, x-request-id");
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed_headers);
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    }
+    response
+}

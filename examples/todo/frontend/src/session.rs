@@ -1,0 +1,118 @@
+//! Cookies and the defence against forged forms.
+//!
+//! The session cookie is HttpOnly and SameSite=Lax; `Secure` as soon as the request came over TLS. Every form
+//! carries the value of a second cookie: another site can make a browser send the cookie, but cannot read it
+//! to fill in the field.
+
+use axum::http::header::{COOKIE, SET_COOKIE};
+use axum::http::{HeaderMap, HeaderValue};
+
+const SESSION: &str = "todo_session";
+const CSRF: &str = "todo_csrf";
+
+/// What a browser sent along: who it is, and the token its forms must repeat.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    pub token: Option<String>,
+    /// Always set; a new one is sent with the page when the browser had none.
+    pub csrf: String,
+    csrf_is_new: bool,
+    tls: bool,
+    trusted_fetch: bool,
+}
+
+impl Visitor {
+    pub fn of(headers: &HeaderMap) -> Self {
+        let known = cookie(headers, CSRF).filter(|value| value.len() == 32);
+        let csrf_is_new = known.is_none();
+        let fetch_site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
+        Self {
+            token: cookie(headers, SESSION).filter(|value| !value.is_empty()),
+            csrf: known.unwrap_or_else(|| service::request_id::random_hex(16)),
+            csrf_is_new,
+            tls: is_tls(headers),
+            trusted_fetch: !matches!(fetch_site, Some("cross-site")),
+        }
+    }
+
+    /// Whether a form with this token was made by our own page.
+    pub fn may_post(&self, csrf: &str) -> bool {
+        !self.csrf_is_new && self.trusted_fetch && same(csrf.as_bytes(), self.csrf.as_bytes())
+    }
+
+    /// Adds the cookies a page needs before its forms work.
+    pub fn greet(&self, headers: &mut HeaderMap) {
+        if self.csrf_is_new {
+            self.set(headers, CSRF, &self.csrf, 30 * 24 * 3_600);
+        }
+    }
+
+    pub fn log_in(&self, headers: &mut HeaderMap, token: &str, seconds: u64) {
+        self.set(headers, SESSION, token, seconds);
+    }
+
+    pub fn log_out(&self, headers: &mut HeaderMap) {
+        self.set(headers, SESSION, "", 0);
+    }
+
+    fn set(&self, headers: &mut HeaderMap, name: &str, value: &str, seconds: u64) {
+        let secure = if self.tls { "; Secure" } else { "" };
+        let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            headers.append(SET_COOKIE, value);
+        }
+    }
+}
+
+/// Whether the browser speaks TLS to the proxy in front of us.
+pub fn is_tls(headers: &HeaderMap) -> bool {
+    headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https")
+}
+
+fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    let all = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = all.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+}
+
+/// Compares without telling by its duration where the first difference is.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn visitor(cookies: &str, fetch_site: &str) -> Visitor {
+        let mut headers = HeaderMap::new();
+        headers.insert(COOKIE, cookies.parse().unwrap());
+        headers.insert("sec-fetch-site", fetch_site.parse().unwrap());
+        Visitor::of(&headers)
+    }
+
+    const KNOWN: &str = "0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn a_form_of_our_own_page_may_be_posted() {
+        assert!(visitor(&format!("a=b; todo_csrf={KNOWN}"), "same-origin").may_post(KNOWN));
+    }
+
+    #[test]
+    fn a_form_without_the_right_token_is_refused() {
+        let visitor = visitor(&format!("todo_csrf={KNOWN}"), "same-origin");
+        assert!(!visitor.may_post(""));
+        assert!(!visitor.may_post("0123456789abcdef0123456789abcdee"));
+    }
+
+    #[test]
+    fn a_browser_without_the_cookie_cannot_post_even_with_a_guess() {
+        let visitor = visitor("other=1", "same-origin");
+        assert!(!visitor.may_post(&visitor.csrf.clone()));
+    }
+
+    #[test]
+    fn a_form_on_another_site_is_refused_even_with_the_token() {
+        assert!(!visitor(&format!("todo_csrf={KNOWN}"), "cross-site").may_post(KNOWN));
+    }
+}

@@ -1,0 +1,17 @@
+//! What every service of the application needs to be a good citizen: configuration from the
+//! environment, JSON logs, request ids, limits, metrics, health answers, signed tokens, graceful shutdown.
+//!
+//! Used by `frontend`, `backend` and `mcp-server`; knows nothing about tasks, users or pages.
+//! A binary reads its settings with [`config`], builds a router and hands it to [`web::serve`].
+
+pub mod client;
+pub mod clock;
+pub mod config;
+pub mod health;
+pub mod log;
+pub mod metrics;
+pub mod request_id;
+pub mod shutdown;
+pub mod start;
+pub mod token;
+pub mod web;

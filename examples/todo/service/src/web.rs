@@ -1,0 +1,163 @@
+//! Serving HTTP: the limits, logs and metrics that every route gets, and a shutdown that finishes requests.
+//!
+//! Start at [`serve`]. Each request gets an id, a span, a deadline and a place among a bounded number of
+//! concurrent requests; beyond that bound callers are told to come back instead of waiting in a queue.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tracing::Instrument;
+
+use crate::metrics::{Metrics, RequestLabels};
+use crate::request_id;
+
+/// What one request may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub body_bytes: usize,
+    pub time: Duration,
+    pub concurrent: usize,
+    /// How long requests in progress may take once the process was asked to stop.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 64 << 10,
+            time: Duration::from_secs(15),
+            concurrent: 512,
+            drain: Duration::from_secs(20),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot listen on `{address}`")]
+    Listen { address: String, source: std::io::Error },
+    #[error("the server stopped")]
+    Serve(#[source] std::io::Error),
+}
+
+#[derive(Clone)]
+struct Gate {
+    metrics: Metrics,
+    places: Arc<Semaphore>,
+    limits: Limits,
+}
+
+/// Adds limits, request ids, logs and metrics to every route of `router`.
+pub fn guard(router: Router, metrics: &Metrics, limits: Limits) -> Router {
+    let places = Arc::new(Semaphore::new(limits.concurrent));
+    let gate = Gate { metrics: metrics.clone(), places, limits };
+    router.layer(DefaultBodyLimit::max(limits.body_bytes)).layer(from_fn_with_state(gate, admit))
+}
+
+/// Listens on `host:port` and serves `router` until the process is asked to stop.
+pub async fn serve(
+    service: &'static str,
+    (host, port): (String, u16),
+    router: Router,
+    limits: Limits,
+) -> Result<(), Error> {
+    let address = format!("{host}:{port}");
+    let listener = TcpListener::bind(&address).await;
+    let listener = listener.map_err(|source| Error::Listen { address: address.clone(), source })?;
+    tracing::info!(service, address, version = env!("CARGO_PKG_VERSION"), "listening");
+    serve_on(listener, router, limits, crate::shutdown::requested()).await?;
+    tracing::info!(service, "stopped");
+    Ok(())
+}
+
+/// Serves on a socket that is already bound, until `stop` resolves and the requests in progress are done
+/// (at most `limits.drain`).
+pub async fn serve_on(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), Error> {
+    let (stopping, mut stopped) = tokio::sync::watch::channel(false);
+    let signal = async move {
+        stop.await;
+        let _ = stopping.send(true);
+    };
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener, service).with_graceful_shutdown(signal);
+    let deadline = async move {
+        let _ = stopped.wait_for(|stopping| *stopping).await;
+        tokio::time::sleep(limits.drain).await;
+    };
+    tokio::select! {
+        outcome = server => outcome.map_err(Error::Serve),
+        () = deadline => {
+            tracing::warn!("requests were still in progress at the deadline");
+            Ok(())
+        }
+    }
+}
+
+async fn admit(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    let offered = request.headers().get(request_id::HEADER).and_then(|id| id.to_str().ok());
+    let id = request_id::accept_or_new(offered);
+    let method = request.method().as_str().to_owned();
+    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+    let span = tracing::info_span!("request", request_id = %id, %method, %route);
+    let work = async {
+        let began = Instant::now();
+        let response = within_limits(&gate, request, next).await;
+        finish(
+            &gate.metrics,
+            RequestLabels { method, route, status: response.status().as_u16() },
+            began.elapsed(),
+        );
+        response
+    };
+    let mut response = request_id::scope(id.clone(), work.instrument(span)).await;
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(request_id::HEADER, value);
+    }
+    response
+}
+
+async fn within_limits(gate: &Gate, request: Request, next: Next) -> Response {
+    let Ok(_place) = gate.places.try_acquire() else {
+        return refusal(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "OVERLOADED",
+            "too many requests at once, try again",
+        );
+    };
+    match tokio::time::timeout(gate.limits.time, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => refusal(StatusCode::GATEWAY_TIMEOUT, "TIMEOUT", "the request took too long"),
+    }
+}
+
+fn refusal(status: StatusCode, code: &str, message: &str) -> Response {
+    let body = axum::Json(serde_json::json!({ "code": code, "message": message }));
+    (status, [(header::RETRY_AFTER, "1")], body).into_response()
+}
+
+/// Probes come every few seconds; they are counted, but logged only when they fail.
+fn finish(metrics: &Metrics, labels: RequestLabels, took: Duration) {
+    let took_ms = took.as_secs_f64() * 1e3;
+    let is_probe = matches!(labels.route.as_str(), "/health" | "/ready" | "/api/health" | "/metrics");
+    if labels.status >= 500 {
+        tracing::warn!(status = labels.status, took_ms, "answered");
+    } else if is_probe {
+        tracing::debug!(status = labels.status, took_ms, "answered");
+    } else {
+        tracing::info!(status = labels.status, took_ms, "answered");
+    }
+    metrics.observe(labels, took);
+}
