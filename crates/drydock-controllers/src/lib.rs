@@ -1,1 +1,37 @@
-//! Kubernetes controllers that talk only through kube::Client.
+//! The Kubernetes controllers: they make the cluster be what its objects say.
+//!
+//! Ordinary kube-rs programs that talk only through a [`kube::Client`] and would run unchanged
+//! against another cluster. Every kind is watched and cached once and shared by all controllers;
+//! every reaction is woken by a change, none polls.
+//!
+//! Start at [`run`]. One folder per controller, each read from its `mod.rs`: observe, plan (pure),
+//! act, status.
+
+mod cache;
+mod claims;
+mod controller;
+mod cx;
+mod deployment;
+mod endpoints;
+mod events;
+mod garbage;
+mod hash;
+mod key;
+mod kind;
+mod kinds;
+mod namespace;
+mod owner;
+mod pods;
+mod quantity;
+mod queue;
+mod replicaset;
+mod run;
+mod scheduler;
+mod selector;
+mod serviceaccount;
+mod statefulset;
+mod supervise;
+
+pub use self::claims::PROVISIONER;
+pub use self::cx::{Clock, Config, DirectoryVolumes, SystemClock, VolumeHost};
+pub use self::run::run;

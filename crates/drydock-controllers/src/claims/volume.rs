@@ -1,0 +1,104 @@
+//! Volumes after their claim: phases, release, and removal of what they held.
+//!
+//! Start at [`reconcile`]. Data goes only when the claim is gone for certain, never because a
+//! cache has not heard of it yet: the claim is asked for at the server first.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeStatus};
+
+use super::{Error, PROVISIONED_BY, PROVISIONER, claim_of};
+use crate::controller::{Controller, Next, Synced};
+use crate::cx::{Cx, time};
+use crate::key::Key;
+use crate::owner::is_deleting;
+use crate::queue::Queue;
+
+const NAME: &str = "persistentvolume-reclaimer";
+
+pub fn controller() -> Controller {
+    Controller {
+        name: NAME,
+        workers: 2,
+        watches,
+        reconcile: |cx, key| Box::pin(async move { Ok(reconcile(&cx, &key).await?) }),
+    }
+}
+
+fn watches(cx: &Arc<Cx>, queue: &Arc<Queue>) -> Vec<Synced> {
+    let q = queue.clone();
+    cx.kinds.volumes.cache.subscribe(move |_, new| {
+        if let Some(volume) = new {
+            q.add(Key::of(&volume.metadata));
+        }
+    });
+    let q = queue.clone();
+    cx.kinds.claims.cache.subscribe(move |old, new| {
+        let volumes =
+            [old, new].into_iter().flatten().filter_map(|claim| claim.spec.as_ref()?.volume_name.clone());
+        volumes.for_each(|name| q.add(Key::cluster(name)));
+    });
+    vec![cx.kinds.volumes.cache.synced(), cx.kinds.claims.cache.synced()]
+}
+
+pub async fn reconcile(cx: &Cx, key: &Key) -> Result<Next, Error> {
+    let Some(volume) = cx.kinds.volumes.get(key).filter(|volume| !is_deleting(&volume.metadata)) else {
+        return Ok(Next::WaitForChange);
+    };
+    let phase = phase(cx, &volume).await?;
+    write_phase(cx, &volume, phase).await?;
+    let policy = volume.spec.as_ref().and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref());
+    if phase == "Released" && policy == Some("Delete") && is_ours(&volume) {
+        remove(cx, &volume).await?;
+    }
+    Ok(Next::WaitForChange)
+}
+
+async fn phase(cx: &Cx, volume: &PersistentVolume) -> Result<&'static str, Error> {
+    let Some(reference) = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref()) else {
+        return Ok("Available");
+    };
+    let Some(uid) = reference.uid.as_deref().filter(|uid| !uid.is_empty()) else { return Ok("Available") };
+    if claim_of(cx, volume).is_some() {
+        return Ok("Bound");
+    }
+    let key =
+        Key::new(reference.namespace.clone().unwrap_or_default(), reference.name.clone().unwrap_or_default());
+    let there = cx.kinds.claims.fetch(&key).await?;
+    Ok(if there.is_some_and(|claim| claim.metadata.uid.as_deref() == Some(uid)) {
+        "Bound"
+    } else {
+        "Released"
+    })
+}
+
+async fn write_phase(cx: &Cx, volume: &PersistentVolume, phase: &str) -> Result<(), Error> {
+    let old = volume.status.clone().unwrap_or_default();
+    if old.phase.as_deref() == Some(phase) {
+        return Ok(());
+    }
+    let status = PersistentVolumeStatus {
+        phase: Some(phase.into()),
+        last_phase_transition_time: Some(time(cx.now())),
+        ..old
+    };
+    cx.kinds.volumes.replace_status(&PersistentVolume { status: Some(status), ..volume.clone() }).await?;
+    Ok(())
+}
+
+fn is_ours(volume: &PersistentVolume) -> bool {
+    let annotations = volume.metadata.annotations.as_ref();
+    annotations.and_then(|annotations| annotations.get(PROVISIONED_BY)).is_some_and(|by| by == PROVISIONER)
+}
+
+/// The directory first: a volume object without directory can be tried again, the reverse would leak.
+async fn remove(cx: &Cx, volume: &PersistentVolume) -> Result<(), Error> {
+    let name = Key::of(&volume.metadata).name;
+    let removed = cx.config.volumes.remove(name.clone()).await;
+    removed.map_err(|source| {
+        cx.recorder.warning(NAME, volume, "VolumeFailedDelete", source.to_string());
+        Error::Directory { verb: "remove", volume: name, source }
+    })?;
+    cx.kinds.volumes.delete(&volume.metadata).await?;
+    Ok(())
+}

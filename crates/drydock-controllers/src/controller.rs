@@ -1,0 +1,124 @@
+//! How a controller runs: a queue of keys, a few workers, one pass at a time per key.
+//!
+//! A pass that panics counts as failed and is tried again; nothing a pass does can end its worker.
+//! Start at [`Controller::run`].
+
+use std::error::Error;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::cx::Cx;
+use crate::key::Key;
+use crate::kind::WriteError;
+use crate::queue::{Ended, Queue};
+use crate::supervise::panic_text;
+
+/// What a pass asks for when it went well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// A change will wake the key.
+    WaitForChange,
+    /// Time alone will matter: look again after this long.
+    After(Duration),
+}
+
+impl Next {
+    pub fn after(delay: Option<Duration>) -> Next {
+        delay.map_or(Next::WaitForChange, Next::After)
+    }
+}
+
+pub type Failure = Box<dyn Error + Send + Sync>;
+pub type Pass = BoxFuture<'static, Result<Next, Failure>>;
+/// Turns true once a cache has been filled.
+pub type Synced = watch::Receiver<bool>;
+
+pub struct Controller {
+    pub name: &'static str,
+    pub workers: usize,
+    /// Connects caches with the queue and names the caches that must be full before the first pass.
+    pub watches: fn(&Arc<Cx>, &Arc<Queue>) -> Vec<Synced>,
+    pub reconcile: fn(Arc<Cx>, Key) -> Pass,
+}
+
+/// A controller connected to its caches, ready to run.
+pub struct Connected {
+    controller: Controller,
+    queue: Arc<Queue>,
+    needs: Vec<Synced>,
+}
+
+impl Controller {
+    /// Must come before the watches start, or the first listing is missed.
+    pub fn connect(self, cx: &Arc<Cx>) -> Connected {
+        let queue = Arc::new(Queue::default());
+        let needs = (self.watches)(cx, &queue);
+        Connected { controller: self, queue, needs }
+    }
+}
+
+impl Connected {
+    pub async fn run(mut self, cx: Arc<Cx>, shutdown: CancellationToken) {
+        for need in &mut self.needs {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = need.wait_for(|synced| *synced) => {}
+            }
+        }
+        let workers = (0..self.controller.workers).map(|_| self.work(&cx, &shutdown));
+        futures::future::join_all(workers).await;
+    }
+
+    async fn work(&self, cx: &Arc<Cx>, shutdown: &CancellationToken) {
+        loop {
+            let key = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                key = self.queue.next() => key,
+            };
+            let span = tracing::debug_span!("reconcile", controller = self.controller.name, %key);
+            let ended = self.pass(cx, key.clone()).instrument(span).await;
+            self.queue.ended(key, ended);
+        }
+    }
+
+    async fn pass(&self, cx: &Arc<Cx>, key: Key) -> Ended {
+        let controller = self.controller.name;
+        let pass = AssertUnwindSafe((self.controller.reconcile)(cx.clone(), key.clone()));
+        match pass.catch_unwind().await {
+            Ok(Ok(Next::WaitForChange)) => Ended::Done,
+            Ok(Ok(Next::After(delay))) => Ended::Again(delay),
+            Ok(Err(failure)) => {
+                if is_stale(&*failure) {
+                    tracing::debug!(controller, %key, error = &*failure as &dyn Error, "overtaken, trying again");
+                } else {
+                    tracing::warn!(controller, %key, error = &*failure as &dyn Error, "pass failed, trying again");
+                }
+                Ended::Failed
+            }
+            Err(panic) => {
+                tracing::error!(controller, %key, panic = panic_text(&*panic), "pass crashed, trying again");
+                Ended::Failed
+            }
+        }
+    }
+}
+
+/// Losing a race is everyday business, not worth a warning.
+fn is_stale(failure: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(failure);
+    while let Some(error) = cause {
+        if error.downcast_ref::<WriteError>().is_some_and(|e| e.is_conflict() || e.is_not_found()) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}

@@ -1,0 +1,103 @@
+//! Gives every namespace its `default` ServiceAccount and the cluster's CA certificate.
+//!
+//! Reads: Namespace, ServiceAccount, ConfigMap `kube-root-ca.crt`. Writes: both of the latter.
+//! Puts them back when somebody deletes or changes them; leaves terminating namespaces alone.
+//!
+//! Start at [`reconcile`].
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::cache::Meta;
+use crate::controller::{Controller, Next, Synced};
+use crate::cx::Cx;
+use crate::key::Key;
+use crate::kind::{Kind, Object, WriteError};
+use crate::kinds::ROOT_CA;
+use crate::owner::is_deleting;
+use crate::queue::Queue;
+
+const NAME: &str = "serviceaccount-controller";
+const DEFAULT: &str = "default";
+const CA_FILE: &str = "ca.crt";
+
+pub fn controller() -> Controller {
+    Controller {
+        name: NAME,
+        workers: 2,
+        watches,
+        reconcile: |cx, key| Box::pin(async move { Ok(reconcile(&cx, &key).await?) }),
+    }
+}
+
+fn watches(cx: &Arc<Cx>, queue: &Arc<Queue>) -> Vec<Synced> {
+    let q = queue.clone();
+    cx.kinds.namespaces.cache.subscribe(move |_, new| {
+        if let Some(namespace) = new {
+            q.add(Key::of(&namespace.metadata));
+        }
+    });
+    wake_namespace(queue, &cx.kinds.service_accounts, DEFAULT);
+    wake_namespace(queue, &cx.kinds.root_cas, ROOT_CA);
+    let kinds = &cx.kinds;
+    vec![
+        kinds.namespaces.cache.synced(),
+        kinds.service_accounts.cache.synced(),
+        kinds.root_cas.cache.synced(),
+    ]
+}
+
+fn wake_namespace<K: Object>(queue: &Arc<Queue>, kind: &Kind<K>, name: &'static str) {
+    let q = queue.clone();
+    kind.cache.subscribe(move |old, new| {
+        if let Some(key) =
+            new.or(old).map(|object| Key::of(Meta::meta(&**object))).filter(|key| key.name == name)
+        {
+            q.add(Key::cluster(key.namespace));
+        }
+    });
+}
+
+pub async fn reconcile(cx: &Cx, key: &Key) -> Result<Next, WriteError> {
+    let living = |ns: &Arc<k8s_openapi::api::core::v1::Namespace>| !is_deleting(&ns.metadata);
+    if cx.kinds.namespaces.get(key).filter(living).is_none() {
+        return Ok(Next::WaitForChange);
+    }
+    ensure_account(cx, &key.name).await?;
+    ensure_root_ca(cx, &key.name).await?;
+    Ok(Next::WaitForChange)
+}
+
+async fn ensure_account(cx: &Cx, namespace: &str) -> Result<(), WriteError> {
+    if cx.kinds.service_accounts.get(&Key::new(namespace, DEFAULT)).is_some() {
+        return Ok(());
+    }
+    let account = ServiceAccount { metadata: named(namespace, DEFAULT), ..ServiceAccount::default() };
+    unless_there(cx.kinds.service_accounts.create(&account).await)
+}
+
+async fn ensure_root_ca(cx: &Cx, namespace: &str) -> Result<(), WriteError> {
+    let data = Some([(CA_FILE.to_owned(), cx.config.root_ca_pem.clone())].into());
+    match cx.kinds.root_cas.get(&Key::new(namespace, ROOT_CA)) {
+        Some(there) if there.data == data => Ok(()),
+        Some(there) => cx.kinds.root_cas.replace(&ConfigMap { data, ..(*there).clone() }).await.map(drop),
+        None => {
+            let map = ConfigMap { metadata: named(namespace, ROOT_CA), data, ..ConfigMap::default() };
+            unless_there(cx.kinds.root_cas.create(&map).await)
+        }
+    }
+}
+
+fn named(namespace: &str, name: &str) -> ObjectMeta {
+    ObjectMeta { namespace: Some(namespace.into()), name: Some(name.into()), ..ObjectMeta::default() }
+}
+
+/// Somebody else was faster: the watch will show what they made.
+fn unless_there<K>(created: Result<Arc<K>, WriteError>) -> Result<(), WriteError> {
+    match created {
+        Err(error) if !error.is_already_exists() => Err(error),
+        _ => Ok(()),
+    }
+}
