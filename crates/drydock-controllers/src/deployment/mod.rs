@@ -12,6 +12,8 @@ mod progress;
 mod proportion;
 mod revision;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
