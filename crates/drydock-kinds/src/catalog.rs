@@ -4,7 +4,42 @@
 
 use crate::spec::KindSpec;
 
-const CATALOG: &[KindSpec] = &[crate::namespace::KIND, crate::deployment::KIND];
+const CATALOG: &[KindSpec] = &[
+    crate::namespace::KIND,
+    crate::node::KIND,
+    crate::pod::KIND,
+    crate::service::KIND,
+    crate::endpoints::KIND,
+    crate::configmap::KIND,
+    crate::secret::KIND,
+    crate::serviceaccount::KIND,
+    crate::persistentvolume::KIND,
+    crate::persistentvolumeclaim::KIND,
+    crate::event::KIND,
+    crate::replicationcontroller::KIND,
+    crate::resourcequota::KIND,
+    crate::limitrange::KIND,
+    crate::deployment::KIND,
+    crate::replicaset::KIND,
+    crate::statefulset::KIND,
+    crate::daemonset::KIND,
+    crate::controllerrevision::KIND,
+    crate::job::KIND,
+    crate::cronjob::KIND,
+    crate::horizontalpodautoscaler::KIND,
+    crate::poddisruptionbudget::KIND,
+    crate::ingress::KIND,
+    crate::ingressclass::KIND,
+    crate::networkpolicy::KIND,
+    crate::endpointslice::KIND,
+    crate::lease::KIND,
+    crate::role::KIND,
+    crate::rolebinding::KIND,
+    crate::clusterrole::KIND,
+    crate::clusterrolebinding::KIND,
+    crate::storageclass::KIND,
+    crate::priorityclass::KIND,
+];
 
 /// All kinds, in the order discovery lists them.
 pub fn catalog() -> &'static [KindSpec] {
@@ -25,4 +60,81 @@ pub fn by_kind(group: &str, version: &str, kind: &str) -> Option<&'static KindSp
 pub fn by_api_version(api_version: &str, kind: &str) -> Option<&'static KindSpec> {
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
     by_kind(group, version, kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::schema::{Schema, conform};
+
+    #[test]
+    fn every_kind_has_a_schema() {
+        for spec in catalog() {
+            let found = Schema::builtin().kind(spec.group, spec.version, spec.kind);
+            assert!(found.is_some(), "{} has no schema", spec.kind);
+        }
+    }
+
+    #[test]
+    fn names_and_short_names_are_unambiguous() {
+        let mut seen = HashSet::new();
+        for spec in catalog() {
+            for name in spec.short_names.iter().copied().chain([spec.plural]) {
+                assert!(seen.insert(name), "{name} stands for two kinds");
+            }
+            assert_eq!(by_plural(spec.group, spec.version, spec.plural).map(|found| found.kind), Some(spec.kind));
+            assert_eq!(by_api_version(&spec.api_version(), spec.kind).map(|found| found.plural), Some(spec.plural));
+        }
+    }
+
+    #[test]
+    fn defaults_run_twice_change_nothing_more() {
+        for spec in catalog() {
+            let mut object = json!({"metadata": {"name": "a", "uid": "u"}});
+            (spec.default)(&mut object);
+            (spec.prepare)(&mut object, None);
+            let once = object.clone();
+            (spec.default)(&mut object);
+            assert_eq!(object, once, "{}", spec.kind);
+        }
+    }
+
+    #[test]
+    fn defaults_agree_with_the_schema() {
+        for spec in catalog() {
+            let root = Schema::builtin().kind(spec.group, spec.version, spec.kind).expect("a schema");
+            let mut object = json!({"metadata": {"name": "a", "uid": "u"}});
+            (spec.default)(&mut object);
+            (spec.prepare)(&mut object, None);
+            assert_eq!(conform(&mut object, root), Ok(vec![]), "{}", spec.kind);
+        }
+    }
+
+    #[test]
+    fn every_kind_prints_its_columns_for_an_empty_object() {
+        let now = "2026-01-01T00:00:00Z".parse().expect("a time");
+        for spec in catalog() {
+            let cells: Vec<Value> = spec.table_columns().map(|column| column.value(&json!({}), now)).collect();
+            assert!(cells.len() > 1, "{}", spec.kind);
+            assert_eq!(spec.table_columns().filter(|column| column.format == "name").count(), 1, "{}", spec.kind);
+        }
+    }
+
+    /// Set `SEAWORTHY_CORPORA` to a folder with `kubernetes-api-v1.36` to run this; it is skipped without.
+    #[test]
+    fn published_objects_have_no_field_that_we_do_not_know() {
+        let Ok(folder) = std::env::var("SEAWORTHY_CORPORA") else { return };
+        for spec in catalog() {
+            let group = if spec.group.is_empty() { "core" } else { spec.group };
+            let path = format!("{folder}/kubernetes-api-v1.36/{group}.{}.{}.json", spec.version, spec.kind);
+            let text = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+            let mut object: Value = serde_json::from_slice(&text).expect("JSON");
+            let root = Schema::builtin().kind(spec.group, spec.version, spec.kind).expect("a schema");
+            assert_eq!(conform(&mut object, root), Ok(vec![]), "{}", spec.kind);
+        }
+    }
 }

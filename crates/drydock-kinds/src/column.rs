@@ -14,6 +14,8 @@ pub struct Column {
     pub description: &'static str,
     /// 0 is always shown, 1 with `-o wide`.
     pub priority: i32,
+    /// `name` for the column that holds the object's name, else empty.
+    pub format: &'static str,
     cell: Cell,
 }
 
@@ -22,6 +24,7 @@ pub struct Column {
 pub enum ColumnType {
     String,
     Integer,
+    Boolean,
     Date,
 }
 
@@ -37,6 +40,20 @@ impl Column {
     /// A text found at a JSON pointer; empty when absent.
     pub const fn at(name: &'static str, pointer: &'static str) -> Self {
         Self::with(name, ColumnType::String, Cell::Text(pointer))
+    }
+
+    /// The object's name.
+    pub const fn name() -> Self {
+        let mut column = Self::at("Name", "/metadata/name");
+        column.format = "name";
+        column
+    }
+
+    /// A name that is decorated for printing.
+    pub const fn named(cell: fn(&Value, Timestamp) -> Value) -> Self {
+        let mut column = Self::compute("Name", cell);
+        column.format = "name";
+        column
     }
 
     /// A whole number found at a JSON pointer; 0 when absent.
@@ -55,7 +72,7 @@ impl Column {
     }
 
     const fn with(name: &'static str, kind: ColumnType, cell: Cell) -> Self {
-        Self { name, kind, description: "", priority: 0, cell }
+        Self { name, kind, description: "", priority: 0, format: "", cell }
     }
 
     pub const fn typed(mut self, kind: ColumnType) -> Self {
@@ -91,6 +108,7 @@ impl ColumnType {
         match self {
             Self::String => "string",
             Self::Integer => "integer",
+            Self::Boolean => "boolean",
             Self::Date => "date",
         }
     }

@@ -86,6 +86,11 @@ impl FieldError {
         Self::new(path, FieldErrorKind::TooLong, None, format!("may not be more than {max} bytes"))
     }
 
+    pub fn too_many(path: &Path, count: usize, max: usize) -> Self {
+        let detail = format!("must have at most {max} items");
+        Self::new(path, FieldErrorKind::TooMany, Some(count.into()), detail)
+    }
+
     pub fn not_supported(path: &Path, value: impl Into<Value>, supported: &[&str]) -> Self {
         let mut names: Vec<String> = supported.iter().map(|name| format!("{name:?}")).collect();
         names.sort();

@@ -7,13 +7,58 @@
 
 pub mod catalog;
 pub mod column;
-mod deployment;
 pub mod field;
-mod namespace;
 pub mod schema;
 pub mod spec;
+
+// What kinds share.
+mod cells;
+mod edit;
+mod meta;
+mod names;
+mod rbac;
+mod read;
+mod workload;
+
+// The kinds, one file each.
+mod clusterrole;
+mod clusterrolebinding;
+mod configmap;
+mod controllerrevision;
+mod cronjob;
+mod daemonset;
+mod deployment;
+mod endpoints;
+mod endpointslice;
+mod event;
+mod horizontalpodautoscaler;
+mod ingress;
+mod ingressclass;
+mod job;
+mod lease;
+mod limitrange;
+mod namespace;
+mod networkpolicy;
+mod node;
+mod persistentvolume;
+mod persistentvolumeclaim;
+mod pod;
+mod poddisruptionbudget;
+mod priorityclass;
+mod replicaset;
+mod replicationcontroller;
+mod resourcequota;
+mod role;
+mod rolebinding;
+mod secret;
+mod service;
+mod serviceaccount;
+mod statefulset;
+mod storageclass;
 
 pub use catalog::{by_api_version, by_kind, by_plural, catalog};
 pub use column::{Column, ColumnType};
 pub use field::{FieldError, FieldErrorKind, Path};
+pub use pod::qos_class;
+pub use pod::template::matches as selector_matches;
 pub use spec::{Generation, KindSpec, NameRule, Scale, Scope, Selectable};

@@ -1,11 +1,34 @@
 //! Namespace: the boundary of names.
 
 use k8s_openapi::api::core::v1::Namespace;
+use serde_json::{Value, json};
 
-use crate::{Column, KindSpec, NameRule};
+use crate::edit::{ensure, fill_at, start_status};
+use crate::read::text;
+use crate::{Column, KindSpec, NameRule, Selectable};
 
 pub const KIND: KindSpec = KindSpec::cluster::<Namespace>()
     .short_names(&["ns"])
     .with_status()
     .named(NameRule::Label)
+    .default_with(default)
+    .prepare_with(prepare)
+    .selectable(&[Selectable::at("status.phase", &["/status/phase"])])
     .columns(&[Column::at("Status", "/status/phase"), Column::age()]);
+
+/// Selectors of namespaces rely on a label that repeats the name.
+fn default(object: &mut Value) {
+    let name = text(object, "/metadata/name").to_owned();
+    if !name.is_empty() {
+        fill_at(object, "/metadata/labels", json!({ "kubernetes.io/metadata.name": name }));
+    }
+}
+
+/// The finalizer keeps a deleted namespace until its content is gone.
+fn prepare(new: &mut Value, old: Option<&Value>) {
+    start_status(new, old, json!({ "phase": "Active" }));
+    if old.is_none() {
+        ensure(new, "/spec");
+        fill_at(new, "/spec", json!({ "finalizers": ["kubernetes"] }));
+    }
+}

@@ -34,8 +34,10 @@ pub struct KindSpec {
     /// Whether `/status` is served and the main resource ignores `status`.
     pub status: bool,
     pub scale: Option<Scale>,
-    /// Columns between NAME and AGE as well as AGE itself; empty means NAME and AGE only.
+    /// Read them through [`KindSpec::table_columns`].
     pub columns: &'static [Column],
+    /// Whether `columns` starts with its own NAME.
+    pub names_itself: bool,
     /// Fields for field selectors beyond `metadata.name` and `metadata.namespace`.
     pub selectable: &'static [Selectable],
     pub name_rule: NameRule,
@@ -99,6 +101,8 @@ pub struct Selectable {
 pub const ALL_VERBS: &[&str] =
     &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
+const AGE_ONLY: &[Column] = &[Column::age()];
+
 const SCALE: Scale = Scale {
     spec_replicas: "/spec/replicas",
     status_replicas: "/status/replicas",
@@ -128,7 +132,8 @@ impl KindSpec {
             verbs: ALL_VERBS,
             status: false,
             scale: None,
-            columns: &[],
+            columns: AGE_ONLY,
+            names_itself: false,
             selectable: &[],
             name_rule: NameRule::Subdomain,
             generation: Generation::None,
@@ -159,9 +164,24 @@ impl KindSpec {
         self
     }
 
+    /// The columns after NAME. Without this call a table has NAME and AGE.
     pub const fn columns(mut self, columns: &'static [Column]) -> Self {
         self.columns = columns;
         self
+    }
+
+    /// All columns, where NAME is not simply the name or not the first.
+    pub const fn all_columns(mut self, columns: &'static [Column]) -> Self {
+        self.columns = columns;
+        self.names_itself = true;
+        self
+    }
+
+    /// The columns of a table, in order, NAME included.
+    pub fn table_columns(&self) -> impl Iterator<Item = &'static Column> {
+        const NAME: &[Column] = &[Column::name()];
+        let lead: &'static [Column] = if self.names_itself { &[] } else { NAME };
+        lead.iter().chain(self.columns)
     }
 
     pub const fn selectable(mut self, fields: &'static [Selectable]) -> Self {

@@ -1,0 +1,87 @@
+//! Event: something that happened to an object, kept for a while.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Event;
+use serde_json::Value;
+
+use crate::column::{ColumnType, age};
+use crate::field::{FieldError, Path};
+use crate::read::{number, or, text};
+use crate::{Column, KindSpec, Selectable};
+
+pub(crate) const SELECTABLE: &[Selectable] = &[
+    Selectable::at("involvedObject.kind", &["/involvedObject/kind"]),
+    Selectable::at("involvedObject.namespace", &["/involvedObject/namespace"]),
+    Selectable::at("involvedObject.name", &["/involvedObject/name"]),
+    Selectable::at("involvedObject.uid", &["/involvedObject/uid"]),
+    Selectable::at("involvedObject.apiVersion", &["/involvedObject/apiVersion"]),
+    Selectable::at("involvedObject.resourceVersion", &["/involvedObject/resourceVersion"]),
+    Selectable::at("involvedObject.fieldPath", &["/involvedObject/fieldPath"]),
+    Selectable::at("reason", &["/reason"]),
+    Selectable::at("reportingComponent", &["/reportingComponent"]),
+    Selectable::at("source", &["/source/component", "/reportingComponent"]),
+    Selectable::at("type", &["/type"]),
+];
+
+pub const KIND: KindSpec = KindSpec::namespaced::<Event>()
+    .short_names(&["ev"])
+    .validate_with(validate)
+    .selectable(SELECTABLE)
+    .all_columns(&[
+        Column::compute("Last Seen", |event, now| Value::from(last_seen(event, now))),
+        Column::at("Type", "/type"),
+        Column::at("Reason", "/reason"),
+        Column::compute("Object", |event, _| Value::from(object(event))),
+        Column::at("Subobject", "/involvedObject/fieldPath").wide(),
+        Column::compute("Source", |event, _| Value::from(source(event))).wide(),
+        Column::compute("Message", |event, _| Value::from(text(event, "/message").trim())),
+        Column::compute("First Seen", |event, now| Value::from(first_seen(event, now))).wide(),
+        Column::compute("Count", |event, _| Value::from(count(event))).typed(ColumnType::Integer).wide(),
+        Column::name().wide(),
+    ]);
+
+fn first_seen(event: &Value, now: Timestamp) -> String {
+    age(event.get("firstTimestamp").or_else(|| event.get("eventTime")), now)
+}
+
+fn last_seen(event: &Value, now: Timestamp) -> String {
+    match event.pointer("/series/lastObservedTime").or_else(|| event.get("lastTimestamp")) {
+        Some(stamp) => age(Some(stamp), now),
+        None => first_seen(event, now),
+    }
+}
+
+fn count(event: &Value) -> i64 {
+    match number(event, "/series/count") {
+        0 => number(event, "/count").max(1),
+        count => count,
+    }
+}
+
+fn object(event: &Value) -> String {
+    let kind = text(event, "/involvedObject/kind").to_ascii_lowercase();
+    match text(event, "/involvedObject/name") {
+        "" => kind,
+        name => format!("{kind}/{name}"),
+    }
+}
+
+fn source(event: &Value) -> String {
+    let component = or(text(event, "/source/component"), text(event, "/reportingComponent"));
+    match or(text(event, "/source/host"), text(event, "/reportingInstance")) {
+        "" => component.to_owned(),
+        instance => format!("{component}, {instance}"),
+    }
+}
+
+fn validate(new: &Value, _old: Option<&Value>) -> Vec<FieldError> {
+    let about = text(new, "/involvedObject/namespace");
+    let home = text(new, "/metadata/namespace");
+    // Events about objects without a namespace live in `default`.
+    let at_home = about == home || (about.is_empty() && matches!(home, "default" | "kube-system"));
+    let path = Path::root("involvedObject.namespace");
+    (!at_home)
+        .then(|| FieldError::invalid(&path, about, "does not match event.namespace"))
+        .into_iter()
+        .collect()
+}

@@ -1,0 +1,49 @@
+//! PodDisruptionBudget: how many pods may be taken away on purpose.
+
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use serde_json::{Value, json};
+
+use crate::edit::start_status;
+use crate::field::{FieldError, Path};
+use crate::workload::count_or_percent;
+use crate::{Column, Generation, KindSpec};
+
+pub const KIND: KindSpec = KindSpec::namespaced::<PodDisruptionBudget>()
+    .short_names(&["pdb"])
+    .with_status()
+    .generation(Generation::Spec)
+    .prepare_with(|new, old| start_status(new, old, start()))
+    .validate_with(validate)
+    .columns(&[
+        Column::compute("Min Available", |object, _| amount(object, "/spec/minAvailable")),
+        Column::compute("Max Unavailable", |object, _| amount(object, "/spec/maxUnavailable")),
+        Column::number("Allowed Disruptions", "/status/disruptionsAllowed"),
+        Column::age(),
+    ]);
+
+/// Typed clients require these counts.
+fn start() -> Value {
+    json!({ "currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0 })
+}
+
+fn amount(object: &Value, pointer: &str) -> Value {
+    match object.pointer(pointer) {
+        None | Some(Value::Null) => Value::from("N/A"),
+        Some(Value::String(text)) => Value::from(text.as_str()),
+        Some(other) => Value::from(other.to_string()),
+    }
+}
+
+fn validate(new: &Value, _old: Option<&Value>) -> Vec<FieldError> {
+    let path = Path::root("spec");
+    let fields = ["minAvailable", "maxUnavailable"];
+    let mut errors: Vec<FieldError> = fields
+        .iter()
+        .filter_map(|field| count_or_percent(&new["spec"][*field], &path.child(field)))
+        .collect();
+    if fields.iter().all(|field| new["spec"].get(*field).is_some()) {
+        let detail = "minAvailable and maxUnavailable cannot be both set";
+        errors.push(FieldError::invalid(&path, new["spec"].clone(), detail));
+    }
+    errors
+}

@@ -1,0 +1,44 @@
+//! PriorityClass: which pods go first.
+
+use k8s_openapi::api::scheduling::v1::PriorityClass;
+use serde_json::{Value, json};
+
+use crate::cells::boolean;
+use crate::column::ColumnType;
+use crate::edit::fill_at;
+use crate::field::{FieldError, Path};
+use crate::meta::keeps;
+use crate::read::number;
+use crate::{Column, Generation, KindSpec};
+
+/// Higher values belong to the system.
+const HIGHEST_USER_VALUE: i64 = 1_000_000_000;
+
+pub const KIND: KindSpec = KindSpec::cluster::<PriorityClass>()
+    .short_names(&["pc"])
+    .generation(Generation::Spec)
+    .default_with(|object| {
+        fill_at(object, "", json!({ "preemptionPolicy": "PreemptLowerPriority", "value": 0 }))
+    })
+    .validate_with(validate)
+    .columns(&[
+        Column::number("Value", "/value"),
+        Column::compute("Global-Default", |object, _| boolean(object, "/globalDefault"))
+            .typed(ColumnType::Boolean),
+        Column::age(),
+        Column::at("PreemptionPolicy", "/preemptionPolicy").wide(),
+    ]);
+
+fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let system =
+        new.pointer("/metadata/name").and_then(Value::as_str).is_some_and(|name| name.starts_with("system-"));
+    if number(new, "/value") > HIGHEST_USER_VALUE && !system {
+        let detail = format!("maximum allowed value of a user defined priority is {HIGHEST_USER_VALUE}");
+        errors.push(FieldError::forbidden(&Path::root("value"), detail));
+    }
+    if let Some(old) = old {
+        errors.extend(["/value", "/preemptionPolicy"].iter().filter_map(|field| keeps(new, old, field)));
+    }
+    errors
+}

@@ -1,0 +1,86 @@
+//! Secret: configuration that only those who need it may read.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::api::core::v1::Secret;
+use serde_json::{Map, Value};
+
+use crate::column::ColumnType;
+use crate::configmap::{MAX_DATA_BYTES, frozen, keys};
+use crate::edit::fill;
+use crate::field::{FieldError, Path};
+use crate::meta::keeps;
+use crate::read::{entries, text};
+use crate::{Column, KindSpec, Selectable};
+
+pub const KIND: KindSpec = KindSpec::namespaced::<Secret>()
+    .default_with(default)
+    .validate_with(validate)
+    .selectable(&[Selectable::at("type", &["/type"])])
+    .columns(&[
+        Column::at("Type", "/type"),
+        Column::compute("Data", |object, _| Value::from(entries(object, "/data").count()))
+            .typed(ColumnType::Integer),
+        Column::age(),
+    ]);
+
+/// `stringData` is for writing only: it is folded into `data`.
+fn default(object: &mut Value) {
+    fill(object, "type", "Opaque");
+    let Some(fields) = object.as_object_mut() else { return };
+    let Some(Value::Object(plain)) = fields.remove("stringData") else { return };
+    let data = fields.entry("data").or_insert_with(|| Value::Object(Map::new()));
+    let Some(data) = data.as_object_mut() else { return };
+    for (key, value) in plain {
+        data.insert(key, Value::from(STANDARD.encode(value.as_str().unwrap_or_default())));
+    }
+}
+
+fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    let mut errors = keys(new, "data");
+    let path = Path::root("data");
+    let size: usize =
+        entries(new, "/data").map(|(_, value)| value.as_str().map_or(0, str::len) / 4 * 3).sum();
+    if size > MAX_DATA_BYTES {
+        errors.push(FieldError::too_long(&path, MAX_DATA_BYTES));
+    }
+    let required: &[&str] = match text(new, "/type") {
+        "kubernetes.io/dockerconfigjson" => &[".dockerconfigjson"],
+        "kubernetes.io/dockercfg" => &[".dockercfg"],
+        "kubernetes.io/ssh-auth" => &["ssh-privatekey"],
+        "kubernetes.io/tls" => &["tls.crt", "tls.key"],
+        _ => &[],
+    };
+    let missing = required.iter().filter(|key| new["data"].get(**key).is_none());
+    errors.extend(missing.map(|key| FieldError::required(&path.key(key), "")));
+    if let Some(old) = old {
+        errors.extend(keeps(new, old, "/type"));
+        errors.extend(frozen(new, old, &["data"]));
+    }
+    errors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn string_data_is_folded_into_data_and_wins() {
+        let mut secret = json!({"data": {"a": "eA=="}, "stringData": {"a": "y", "b": "z"}});
+        default(&mut secret);
+        assert_eq!(secret, json!({"type": "Opaque", "data": {"a": "eQ==", "b": "eg=="}}));
+    }
+
+    #[test]
+    fn the_type_never_changes() {
+        let errors = validate(&json!({"type": "a"}), Some(&json!({"type": "b"})));
+        assert_eq!(errors[0].to_string(), r#"type: Invalid value: "a": field is immutable"#);
+    }
+
+    #[test]
+    fn a_tls_secret_needs_both_parts() {
+        let errors = validate(&json!({"type": "kubernetes.io/tls", "data": {"tls.crt": ""}}), None);
+        assert_eq!(errors[0].to_string(), "data[tls.key]: Required value");
+    }
+}

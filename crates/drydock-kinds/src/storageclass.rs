@@ -1,0 +1,45 @@
+//! StorageClass: how volumes are made.
+
+use k8s_openapi::api::storage::v1::StorageClass;
+use serde_json::{Value, json};
+
+use crate::cells::{boolean, name_or_default};
+use crate::edit::fill_at;
+use crate::field::{FieldError, Path};
+use crate::meta::keeps;
+use crate::read::text;
+use crate::{Column, KindSpec};
+
+const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
+
+pub const KIND: KindSpec = KindSpec::cluster::<StorageClass>()
+    .short_names(&["sc"])
+    .default_with(|object| {
+        fill_at(object, "", json!({ "reclaimPolicy": "Delete", "volumeBindingMode": "Immediate" }));
+    })
+    .validate_with(validate)
+    .all_columns(&[
+        Column::named(|object, _| name_or_default(object, DEFAULT_CLASS)),
+        Column::at("Provisioner", "/provisioner"),
+        Column::at("ReclaimPolicy", "/reclaimPolicy"),
+        Column::at("VolumeBindingMode", "/volumeBindingMode"),
+        Column::compute("AllowVolumeExpansion", |object, _| boolean(object, "/allowVolumeExpansion")),
+        Column::age(),
+    ]);
+
+fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if text(new, "/provisioner").is_empty() {
+        errors.push(FieldError::required(&Path::root("provisioner"), ""));
+    }
+    let modes = ["Immediate", "WaitForFirstConsumer"];
+    let mode = text(new, "/volumeBindingMode");
+    if !modes.contains(&mode) {
+        errors.push(FieldError::not_supported(&Path::root("volumeBindingMode"), mode, &modes));
+    }
+    if let Some(old) = old {
+        let fixed = ["/provisioner", "/parameters", "/reclaimPolicy", "/volumeBindingMode"];
+        errors.extend(fixed.iter().filter_map(|field| keeps(new, old, field)));
+    }
+    errors
+}
