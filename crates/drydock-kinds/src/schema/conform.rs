@@ -93,7 +93,9 @@ impl<'s> Walk<'s> {
         for (key, child) in entries.iter_mut() {
             let length = self.enter(key);
             fill_null(child, items);
-            self.value(child, items)?;
+            if !child.is_null() {
+                self.value(child, items)?;
+            }
             self.path.truncate(length);
         }
         entries.retain(|_, child| !child.is_null());
