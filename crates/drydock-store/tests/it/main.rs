@@ -1,5 +1,7 @@
 //! The store as its users meet it: through a file, with processes that die.
 
+#![allow(clippy::unwrap_used)] // A helper that unwraps nothing has failed its test, as it should.
+
 mod crash;
 mod model;
 mod opening;

@@ -1,0 +1,79 @@
+//! The objects a cluster has from its first moment, created when they are missing.
+//!
+//! They go through the ordinary write path as `system:masters`, so they look like everybody else's.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{Method, Request, StatusCode};
+use serde_json::{Value, json};
+
+use crate::auth::{MASTERS, User};
+use crate::served::ServedKind;
+use crate::server::Server;
+use crate::status::ApiError;
+use crate::wire::body;
+
+const NAMESPACES: &[&str] = &["default", "kube-system", "kube-public", "kube-node-lease"];
+
+pub(crate) async fn run(server: &Arc<Server>) -> Result<(), ApiError> {
+    for namespace in NAMESPACES {
+        ensure(server, "/api/v1/namespaces", json!({ "metadata": { "name": namespace } })).await?;
+    }
+    if ServedKind::find("", "v1", "services").is_some() {
+        ensure(server, "/api/v1/namespaces/default/services", kubernetes_service(server)).await?;
+    }
+    if ServedKind::find("rbac.authorization.k8s.io", "v1", "clusterroles").is_some() {
+        let rbac = "/apis/rbac.authorization.k8s.io/v1";
+        ensure(server, &format!("{rbac}/clusterroles"), cluster_admin()).await?;
+        ensure(server, &format!("{rbac}/clusterrolebindings"), cluster_admin_binding()).await?;
+    }
+    Ok(())
+}
+
+fn kubernetes_service(server: &Server) -> Value {
+    json!({
+        "metadata": { "name": "kubernetes", "labels": { "component": "apiserver", "provider": "kubernetes" } },
+        "spec": {
+            "type": "ClusterIP", "clusterIP": server.config.service_network.api_address().to_string(),
+            "ports": [{ "name": "https", "port": 443, "protocol": "TCP", "targetPort": server.config.port }],
+        },
+    })
+}
+
+fn cluster_admin() -> Value {
+    json!({
+        "metadata": { "name": "cluster-admin", "labels": { "kubernetes.io/bootstrapping": "rbac-defaults" } },
+        "rules": [
+            { "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"] },
+            { "nonResourceURLs": ["*"], "verbs": ["*"] },
+        ],
+    })
+}
+
+fn cluster_admin_binding() -> Value {
+    let group = "rbac.authorization.k8s.io";
+    json!({
+        "metadata": { "name": "cluster-admin", "labels": { "kubernetes.io/bootstrapping": "rbac-defaults" } },
+        "roleRef": { "apiGroup": group, "kind": "ClusterRole", "name": "cluster-admin" },
+        "subjects": [{ "apiGroup": group, "kind": "Group", "name": MASTERS }],
+    })
+}
+
+/// Creates the object unless one of its name exists already.
+async fn ensure(server: &Arc<Server>, path: &str, object: Value) -> Result<(), ApiError> {
+    let request = Request::builder().method(Method::POST).uri(format!("{path}?fieldManager=drydock"));
+    let request = request.body(Body::from(object.to_string()));
+    let mut request = request.map_err(|error| ApiError::internal(error.to_string()))?;
+    request.extensions_mut().insert(User { internal: true, ..User::new("system:drydock", [MASTERS]) });
+    let response = server.clone().answer(request).await;
+    if response.status().is_success() || response.status() == StatusCode::CONFLICT {
+        return Ok(());
+    }
+    let text = body::read(response.into_body(), server.config.max_body_bytes).await?;
+    let why: Value = serde_json::from_slice(&text).unwrap_or_default();
+    Err(ApiError::internal(format!(
+        "cannot create {path}: {}",
+        why["message"].as_str().unwrap_or("no reason given")
+    )))
+}

@@ -1,0 +1,113 @@
+//! What the API asks of the node: the streams of running containers.
+//!
+//! The engine hands in an implementation; an API without a node (as in tests) uses [`NoNode`]. Everything that is not
+//! implemented is refused by name, never ignored.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use jiff::Timestamp;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+
+/// Which pod; the uid tells a pod from its successor of the same name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodRef {
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+}
+
+/// As the query of `pods/NAME/log` says it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogOptions {
+    pub container: String,
+    pub follow: bool,
+    /// The log of the container's previous run.
+    pub previous: bool,
+    pub tail_lines: Option<u64>,
+    /// Only lines younger than this.
+    pub since: Option<Since>,
+    /// Puts the time of each line in front of it.
+    pub timestamps: bool,
+    pub limit_bytes: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    Age(Duration),
+    Time(Timestamp),
+}
+
+/// A command to run in a container, or with an empty command the container's own process to attach to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExecOptions {
+    pub container: String,
+    pub command: Vec<String>,
+    pub stdin: bool,
+    pub stdout: bool,
+    pub stderr: bool,
+    pub tty: bool,
+}
+
+pub type LogStream = BoxStream<'static, io::Result<Bytes>>;
+pub type Reader = Box<dyn AsyncRead + Send + Unpin>;
+pub type Writer = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// A running exec or attach. Dropping it hangs up.
+pub struct Session {
+    pub stdin: Option<Writer>,
+    pub stdout: Option<Reader>,
+    pub stderr: Option<Reader>,
+    /// Columns and rows of the terminal, when there is one.
+    pub resize: Option<mpsc::Sender<(u16, u16)>>,
+    /// The exit code, once the process has ended.
+    pub exit: BoxFuture<'static, Result<i32, NodeError>>,
+}
+
+/// Both directions of a connection into a pod.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// Why the node cannot do it; the text reaches the user.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    #[error("{0}")]
+    NotFound(String),
+    #[error("{0}")]
+    BadRequest(String),
+    #[error("{0}")]
+    Unavailable(String),
+    #[error("drydock does not offer {0} yet")]
+    NotImplemented(&'static str),
+}
+
+/// The node's side of a pod's subresources. `ExecOptions` and `LogOptions` always name the container.
+pub trait NodeBackend: Send + Sync + 'static {
+    fn logs(&self, pod: PodRef, options: LogOptions) -> BoxFuture<'_, Result<LogStream, NodeError>>;
+
+    fn exec(&self, _pod: PodRef, _options: ExecOptions) -> BoxFuture<'_, Result<Session, NodeError>> {
+        Box::pin(async { Err(NodeError::NotImplemented("exec")) })
+    }
+
+    fn attach(&self, _pod: PodRef, _options: ExecOptions) -> BoxFuture<'_, Result<Session, NodeError>> {
+        Box::pin(async { Err(NodeError::NotImplemented("attach")) })
+    }
+
+    fn port_forward(&self, _pod: PodRef, _port: u16) -> BoxFuture<'_, Result<Box<dyn Duplex>, NodeError>> {
+        Box::pin(async { Err(NodeError::NotImplemented("port-forward")) })
+    }
+}
+
+/// An API without containers behind it.
+#[derive(Debug, Default)]
+pub struct NoNode;
+
+impl NodeBackend for NoNode {
+    fn logs(&self, _pod: PodRef, _options: LogOptions) -> BoxFuture<'_, Result<LogStream, NodeError>> {
+        Box::pin(async { Err(NodeError::Unavailable("this API has no node".to_owned())) })
+    }
+}

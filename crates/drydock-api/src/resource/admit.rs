@@ -1,0 +1,240 @@
+//! From what a client sent to what is stored: the steps every write shares.
+//!
+//! Order: fields against the schema, what the server owns in `metadata`, defaults, admission, preparation, generation,
+//! field ownership, validation. Pure except for reads of the store; [`commit`] is the only code here that writes.
+
+use drydock_kinds::schema;
+use drydock_store::{Expect, Txn, WriteError};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::patch::{Writer, track_update};
+use crate::resource::options::WriteOptions;
+use crate::server::Cx;
+use crate::status::ApiError;
+use crate::stored::{self, Object};
+use crate::wire::body::Decoded;
+use crate::wire::fields::undecodable;
+use crate::{meta, service_ip};
+
+/// Kinds whose first write may carry a status, because the node that writes it has one from the start.
+const KEEPS_STATUS: &[&str] = &["nodes"];
+
+/// How ownership of fields is recorded for a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ownership {
+    /// Derived from what changed.
+    Track,
+    /// Already in the object, as server-side apply computes it.
+    Given,
+}
+
+/// Brings a decoded body into the shape of its kind. Returns warnings for the client.
+pub(crate) fn conform(
+    cx: &Cx,
+    decoded: Decoded,
+    options: &WriteOptions,
+) -> Result<(Value, Vec<String>), ApiError> {
+    let mut object = decoded.value;
+    check_identity(cx, &mut object)?;
+    let mut findings = decoded.duplicates;
+    if let Some(root) = cx.kind.root() {
+        let unknown = schema::conform(&mut object, root);
+        findings.extend(unknown.map_err(|why| undecodable(&cx.kind, &why.to_string()))?);
+    }
+    Ok((object, options.validation.judge(findings, &cx.kind)?))
+}
+
+/// The body must be of the kind, name and namespace that the path says; what it leaves out is filled in.
+fn check_identity(cx: &Cx, object: &mut Value) -> Result<(), ApiError> {
+    let Some(fields) = object.as_object_mut() else {
+        return Err(ApiError::bad_request("the body must be an object"));
+    };
+    let (api_version, kind) = (cx.kind.api_version(), cx.kind.kind());
+    for (field, wanted) in [("apiVersion", api_version.as_str()), ("kind", kind)] {
+        match fields.get(field).and_then(Value::as_str) {
+            None | Some("") => {
+                fields.insert(field.to_owned(), wanted.into());
+            }
+            Some(found) if found == wanted => {}
+            Some(found) => {
+                return Err(ApiError::bad_request(format!(
+                    "the {field} in the data ({found}) does not match the expected {field} ({wanted})"
+                )));
+            }
+        }
+    }
+    if fields.get("metadata").is_some_and(|metadata| !metadata.is_object() && !metadata.is_null()) {
+        return Err(ApiError::bad_request("metadata must be an object"));
+    }
+    let namespace = cx.path.namespace.as_deref().unwrap_or("");
+    match meta::namespace(object) {
+        "" => meta::set(object, "namespace", cx.path.namespace.clone().map(Value::from)),
+        found if found == namespace => {}
+        found if !cx.kind.is_namespaced() => {
+            let why = format!("namespace {found:?} is not allowed on this type");
+            return Err(ApiError::bad_request(why));
+        }
+        found => {
+            return Err(ApiError::bad_request(format!(
+                "the namespace of the provided object does not match the namespace sent on the request ({found} != {namespace})"
+            )));
+        }
+    }
+    match (meta::name(object), cx.path.name.as_deref()) {
+        (_, None) => {}
+        ("", Some(name)) => {
+            let name = name.to_owned();
+            meta::set(object, "name", Some(name.into()));
+        }
+        (found, Some(name)) if found == name => {}
+        (found, Some(name)) => {
+            return Err(ApiError::bad_request(format!(
+                "the name of the object ({found}) does not match the name on the URL ({name})"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The object to store, from what the client wants and what is there.
+pub(crate) fn admit(
+    cx: &Cx,
+    mut new: Value,
+    old: Option<&Value>,
+    ownership: Ownership,
+    options: &WriteOptions,
+) -> Result<Value, ApiError> {
+    match old {
+        None => own_new_metadata(&mut new, cx.now),
+        Some(old) => {
+            own_kept_metadata(&mut new, old);
+            keep_other_doors(cx, &mut new, old);
+        }
+    }
+    let to_main = cx.path.subresource != "status";
+    if old.is_none() && cx.kind.has_status() && !KEEPS_STATUS.contains(&cx.kind.plural()) {
+        meta::carry_over_field(&mut new, None, "status");
+    }
+    cx.kind.apply_defaults(&mut new);
+    if to_main {
+        crate::admission::mutate(cx, &mut new, old)?;
+    }
+    cx.kind.prepare(&mut new, old);
+    if let Some(generation) = cx.kind.next_generation(&new, old) {
+        // A deletion has its own step; it must not be lost to a calculation from the object's content.
+        meta::set(&mut new, "generation", Some(generation.into()));
+    }
+    if ownership == Ownership::Track {
+        track(cx, &mut new, old, options)?;
+    }
+    let mut errors = cx.kind.validate(&new, old);
+    if errors.is_empty() && to_main && cx.kind.is("", "services") {
+        errors = service_ip::assign(&cx.server, &mut new, old);
+    }
+    match errors.is_empty() {
+        true => Ok(new),
+        false => Err(ApiError::invalid(&cx.kind, meta::name(&new), &errors)),
+    }
+}
+
+fn track(cx: &Cx, new: &mut Value, old: Option<&Value>, options: &WriteOptions) -> Result<(), ApiError> {
+    let Some(root) = cx.kind.root() else { return Ok(()) };
+    let tracked = track_update(old, new, root, writer(cx, options), cx.now);
+    tracked.map_err(|error| ApiError::bad_request(error.to_string()))
+}
+
+pub(crate) fn writer<'a>(cx: &'a Cx, options: &'a WriteOptions) -> Writer<'a> {
+    let subresource = cx.path.subresource.as_str();
+    Writer { manager: &options.manager, subresource, excluded: cx.kind.excluded_fields(subresource) }
+}
+
+fn own_new_metadata(object: &mut Value, now: Timestamp) {
+    let uid = uuid::Uuid::new_v4().to_string();
+    meta::set(object, "uid", Some(uid.into()));
+    meta::set(object, "creationTimestamp", Some(meta::timestamp(now).into()));
+    for field in
+        ["resourceVersion", "generation", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds"]
+    {
+        meta::set(object, field, None);
+    }
+}
+
+fn own_kept_metadata(new: &mut Value, old: &Value) {
+    let kept = [
+        "uid",
+        "creationTimestamp",
+        "generation",
+        "generateName",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "resourceVersion",
+    ];
+    for field in kept {
+        meta::carry_over(new, old, field);
+    }
+    meta::set(new, "selfLink", None);
+}
+
+/// A write through one door leaves alone what belongs to another.
+fn keep_other_doors(cx: &Cx, new: &mut Value, old: &Value) {
+    if cx.path.subresource == "status" {
+        let (status, owners) = (new.get("status").cloned(), new["metadata"].get("managedFields").cloned());
+        *new = old.clone();
+        meta::carry_over_field(new, Some(&json!({ "status": status })), "status");
+        if new["status"].is_null() {
+            meta::carry_over_field(new, None, "status");
+        }
+        meta::set(new, "managedFields", owners);
+    } else if cx.kind.has_status() {
+        meta::carry_over_field(new, Some(old), "status");
+    }
+}
+
+/// What a commit did.
+pub(crate) enum Committed {
+    Stored(Object),
+    /// Deleted: the write removed what kept a deleted object alive.
+    Vanished(Object),
+    /// Somebody else changed the object in between.
+    Raced,
+}
+
+/// Stores an update of `old`, or finishes its deletion when nothing keeps it any longer.
+pub(crate) async fn commit(cx: &Cx, old: &Object, new: Value, dry_run: bool) -> Result<Committed, ApiError> {
+    if meta::same(old, &new) {
+        return Ok(Committed::Stored(old.clone()));
+    }
+    let vanishes = meta::may_vanish(&new);
+    if dry_run {
+        let object = Object { revision: old.revision, value: new };
+        return Ok(if vanishes { Committed::Vanished(object) } else { Committed::Stored(object) });
+    }
+    let key = cx.kind.key(meta::namespace(&new), meta::name(&new));
+    let expect = Expect::At(old.revision);
+    let txn = match vanishes {
+        true => Txn::new().delete(key, expect),
+        false => Txn::new().put(key, stored::encode(&new)?, expect),
+    };
+    match cx.server.store.write(txn).await {
+        Ok(revision) => {
+            let mut value = new;
+            stored::with_revision(&mut value, revision);
+            let object = Object { revision, value };
+            Ok(if vanishes { Committed::Vanished(object) } else { Committed::Stored(object) })
+        }
+        Err(WriteError::Conflict { .. }) => Ok(Committed::Raced),
+        Err(error) => Err(storage_error(error)),
+    }
+}
+
+/// The store's refusals that are nobody's fault but the machine's.
+pub(crate) fn storage_error(error: WriteError) -> ApiError {
+    match error {
+        WriteError::Closed => ApiError::unavailable("the API is shutting down"),
+        error => {
+            let why = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            ApiError::internal(format!("{error}: {why}"))
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! `POST`: a new object, under the name given or one generated.
+
+use axum::body::Body;
+use drydock_store::{Expect, Txn, WriteError};
+use http::{Response, StatusCode};
+use rand::RngExt as _;
+use serde_json::Value;
+
+use crate::resource::admit::{self, Ownership};
+use crate::resource::options::WriteOptions;
+use crate::server::Cx;
+use crate::status::ApiError;
+use crate::wire::{self, body};
+use crate::{meta, stored};
+
+/// Letters and digits that cannot spell words, as generated names use them everywhere.
+const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+const SUFFIX: usize = 5;
+const MAX_GENERATED: usize = 63;
+const MAX_ATTEMPTS: usize = 8;
+
+pub(crate) async fn create(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError> {
+    if cx.path.name.is_some() {
+        return Err(ApiError::method_not_allowed());
+    }
+    let options = WriteOptions::of(cx)?;
+    let bytes = body::read(body, cx.server.config.max_body_bytes).await?;
+    let decoded = body::decode(&bytes, body::media_type(&cx.headers))?;
+    let (object, warnings) = admit::conform(cx, decoded, &options)?;
+    if !matches!(meta::text(&object, "resourceVersion"), "" | "0") {
+        return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
+    }
+    let stored = create_object(cx, object, Ownership::Track, &options).await?;
+    Ok(wire::warn(cx.reply(StatusCode::CREATED, stored)?, &warnings))
+}
+
+/// Stores a new object and returns it as stored.
+pub(crate) async fn create_object(
+    cx: &Cx,
+    object: Value,
+    ownership: Ownership,
+    options: &WriteOptions,
+) -> Result<Value, ApiError> {
+    // Held until the Service is stored: its addresses are taken only then.
+    let _addresses = match cx.kind.is("", "services") {
+        true => Some(cx.server.service_addresses.lock().await),
+        false => None,
+    };
+    crate::admission::check_namespace(cx)?;
+    for _ in 0..MAX_ATTEMPTS {
+        let mut named = object.clone();
+        let generated = generate_name(&mut named);
+        let new = admit::admit(cx, named, None, ownership, options)?;
+        match put(cx, new, options.dry_run).await {
+            Err(error) if generated && error.reason == "AlreadyExists" => {}
+            outcome => return outcome,
+        }
+    }
+    let prefix = meta::text(&object, "generateName");
+    Err(ApiError::already_exists(cx.kind.group(), cx.kind.plural(), prefix))
+}
+
+async fn put(cx: &Cx, mut new: Value, dry_run: bool) -> Result<Value, ApiError> {
+    let key = cx.kind.key(meta::namespace(&new), meta::name(&new));
+    let exists = || ApiError::already_exists(cx.kind.group(), cx.kind.plural(), meta::name(&new));
+    if dry_run {
+        return match cx.server.store.get(&key) {
+            Some(_) => Err(exists()),
+            None => Ok(new),
+        };
+    }
+    let mut txn = Txn::new().put(&*key, stored::encode(&new)?, Expect::Absent);
+    let home = cx.path.namespace.as_ref().map(|namespace| format!("core/namespaces//{namespace}"));
+    if let Some(home) = &home {
+        txn = txn.check(&**home, Expect::Present);
+    }
+    match cx.server.store.write(txn).await {
+        Ok(revision) => {
+            stored::with_revision(&mut new, revision);
+            Ok(new)
+        }
+        Err(WriteError::Conflict { key: found, .. }) if *found == *key => Err(exists()),
+        Err(WriteError::Conflict { .. }) => {
+            Err(ApiError::not_found("", "namespaces", cx.path.namespace.as_deref().unwrap_or("")))
+        }
+        Err(error) => Err(admit::storage_error(error)),
+    }
+}
+
+/// Gives an object without a name one that starts with its `generateName`.
+fn generate_name(object: &mut Value) -> bool {
+    let prefix = meta::text(object, "generateName");
+    if !meta::name(object).is_empty() || prefix.is_empty() {
+        return false;
+    }
+    let kept: String = prefix.chars().take(MAX_GENERATED - SUFFIX).collect();
+    let mut random = rand::rng();
+    let suffix = (0..SUFFIX).map(|_| char::from(ALPHABET[random.random_range(0..ALPHABET.len())]));
+    let name: String = kept.chars().chain(suffix).collect();
+    meta::set(object, "name", Some(name.into()));
+    true
+}

@@ -1,0 +1,148 @@
+//! `DELETE`: at once, or in steps when finalizers, a grace period or the objects it owns ask for time.
+
+use axum::body::Body;
+use http::{Response, StatusCode};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::meta;
+use crate::resource::admit::{self, Committed};
+use crate::resource::options::{DeleteOptions, Propagation};
+use crate::resource::{MAX_RETRIES, read};
+use crate::server::Cx;
+use crate::status::{self, ApiError};
+use crate::stored::Object;
+use crate::wire::{self, body};
+
+const FOREGROUND: &str = "foregroundDeletion";
+const ORPHAN: &str = "orphan";
+const DEFAULT_POD_GRACE_S: i64 = 30;
+
+pub(crate) async fn delete(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError> {
+    let options = read_options(cx, body).await?;
+    match delete_object(cx, &options).await? {
+        Deleted::Gone(object) => {
+            let answer = status::deleted(&cx.kind, meta::name(&object), meta::uid(&object));
+            Ok(wire::json(StatusCode::OK, &answer))
+        }
+        Deleted::Going(object) => cx.reply(StatusCode::OK, object),
+    }
+}
+
+pub(crate) async fn delete_collection(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError> {
+    let options = read_options(cx, body).await?;
+    let mut deleted = Vec::new();
+    for object in read::matching(cx)? {
+        let mut one = cx.clone();
+        one.path.name = Some(meta::name(&object).to_owned());
+        match delete_object(&one, &options).await {
+            Ok(Deleted::Gone(object) | Deleted::Going(object)) => deleted.push(cx.kind.present(object)),
+            // Somebody else was faster, which is just as well.
+            Err(error) if error.reason == "NotFound" => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let metadata = json!({ "resourceVersion": cx.server.store.revision().to_string() });
+    Ok(wire::json(StatusCode::OK, &cx.shape()?.list(metadata, deleted)))
+}
+
+pub(crate) async fn read_options(cx: &Cx, body: Body) -> Result<DeleteOptions, ApiError> {
+    let bytes = body::read(body, cx.server.config.max_body_bytes).await?;
+    let value = match bytes.trim_ascii().is_empty() {
+        true => Value::Null,
+        false => body::decode(&bytes, body::media_type(&cx.headers))?.value,
+    };
+    DeleteOptions::of(cx, &value)
+}
+
+/// What a deletion led to.
+pub(crate) enum Deleted {
+    Gone(Value),
+    Going(Value),
+}
+
+pub(crate) async fn delete_object(cx: &Cx, options: &DeleteOptions) -> Result<Deleted, ApiError> {
+    for _ in 0..MAX_RETRIES {
+        let live = cx.load()?;
+        check_preconditions(cx, options, &live)?;
+        let marked = mark(cx, &live.value, options);
+        match admit::commit(cx, &live, marked, options.dry_run).await? {
+            Committed::Vanished(object) => return Ok(Deleted::Gone(object.value)),
+            Committed::Stored(object) => return Ok(Deleted::Going(object.value)),
+            Committed::Raced => {}
+        }
+    }
+    Err(ApiError::modified(&cx.kind, cx.path.name()))
+}
+
+fn check_preconditions(cx: &Cx, options: &DeleteOptions, live: &Object) -> Result<(), ApiError> {
+    let fail = |what: &str, wanted: &str, found: &str| {
+        let why =
+            format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}");
+        Err(ApiError::conflict(&cx.kind, cx.path.name(), &why))
+    };
+    let (uid, revision) = (meta::uid(&live.value), live.revision.to_string());
+    match (&options.uid, &options.resource_version) {
+        (Some(wanted), _) if wanted != uid => fail("UID", wanted, uid),
+        (_, Some(wanted)) if *wanted != revision => fail("ResourceVersion", wanted, &revision),
+        _ => Ok(()),
+    }
+}
+
+/// The object as its deletion leaves it: stamped, with the finalizers its policy asks for.
+fn mark(cx: &Cx, live: &Value, options: &DeleteOptions) -> Value {
+    let mut object = live.clone();
+    let grace = grace_period(cx, live, options);
+    if !meta::is_deleting(live) {
+        stamp(&mut object, grace, cx.now);
+        if cx.kind.has_generation() {
+            let generation = live["metadata"]["generation"].as_i64().unwrap_or(0);
+            meta::set(&mut object, "generation", Some((generation + 1).into()));
+        }
+        if cx.kind.is("", "namespaces") {
+            object["status"]["phase"] = "Terminating".into();
+        }
+    } else if grace < meta_grace(live) {
+        stamp(&mut object, grace, cx.now);
+    }
+    set_policy(&mut object, options.propagation);
+    object
+}
+
+fn stamp(object: &mut Value, grace: i64, now: Timestamp) {
+    let when = now.saturating_add(SignedDuration::from_secs(grace)).unwrap_or(now);
+    meta::set(object, "deletionTimestamp", Some(meta::timestamp(when).into()));
+    meta::set(object, "deletionGracePeriodSeconds", Some(grace.into()));
+}
+
+fn meta_grace(object: &Value) -> i64 {
+    object["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0)
+}
+
+/// Only pods have one, and only while there is a process that can use it.
+fn grace_period(cx: &Cx, pod: &Value, options: &DeleteOptions) -> i64 {
+    if !cx.kind.is("", "pods") {
+        return 0;
+    }
+    let unscheduled = pod["spec"]["nodeName"].as_str().unwrap_or("").is_empty();
+    let over = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    if unscheduled || over {
+        return 0;
+    }
+    let own = pod["spec"]["terminationGracePeriodSeconds"].as_i64();
+    options.grace_period_s.or(own).unwrap_or(DEFAULT_POD_GRACE_S).max(0)
+}
+
+fn set_policy(object: &mut Value, propagation: Option<Propagation>) {
+    let wanted = match propagation {
+        // Without a wish, finalizers that an earlier deletion set keep their meaning.
+        None => return,
+        Some(Propagation::Background) => None,
+        Some(Propagation::Foreground) => Some(FOREGROUND),
+        Some(Propagation::Orphan) => Some(ORPHAN),
+    };
+    let kept = meta::finalizers(object).into_iter().filter(|name| *name != FOREGROUND && *name != ORPHAN);
+    let finalizers: Vec<Value> = kept.chain(wanted).map(Value::from).collect();
+    let value = (!finalizers.is_empty()).then_some(Value::Array(finalizers));
+    meta::set(object, "finalizers", value);
+}

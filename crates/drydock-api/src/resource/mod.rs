@@ -1,0 +1,100 @@
+//! Objects over HTTP: one generic path for every kind.
+//!
+//! Start at [`answer`], which sends a request to its room: `read`, `create`, `update`, `patch`, `delete`. All writes
+//! meet in `admit`, which makes of what a client sent what is stored.
+
+pub mod admit;
+pub mod create;
+pub mod delete;
+pub mod options;
+pub mod patch;
+pub mod read;
+pub mod update;
+
+use axum::body::Body;
+use http::{Response, StatusCode};
+use serde_json::Value;
+
+use crate::server::{Cx, Permit};
+use crate::status::ApiError;
+use crate::stored::{self, Object};
+use crate::wire::table::Shape;
+use crate::wire::{self, Accept};
+use crate::{subresource, watch};
+
+/// Writes that lost a race are tried again on the newer state, this often at most.
+pub const MAX_RETRIES: usize = 16;
+
+pub(crate) async fn answer(cx: &Cx, verb: &str, body: Body) -> Result<Response<Body>, ApiError> {
+    cx.check_scope(verb)?;
+    if !matches!(cx.path.subresource.as_str(), "" | "status") {
+        return subresource::answer(cx, verb, body).await;
+    }
+    if cx.path.subresource == "status"
+        && (!cx.kind.has_status() || !matches!(verb, "get" | "update" | "patch"))
+    {
+        return Err(ApiError::no_such_path());
+    }
+    match verb {
+        "get" => read::get(cx),
+        "list" => read::list(cx),
+        "create" => create::create(cx, body).await,
+        "update" => update::update(cx, body).await,
+        "patch" => patch::patch(cx, body).await,
+        "delete" => delete::delete(cx, body).await,
+        "deletecollection" => delete::delete_collection(cx, body).await,
+        _ => Err(ApiError::method_not_allowed()),
+    }
+}
+
+/// Requests that last as long as their client wants.
+pub(crate) async fn stream(cx: Cx, verb: &str, permit: Permit) -> Result<Response<Body>, ApiError> {
+    cx.check_scope(verb)?;
+    match cx.path.subresource.as_str() {
+        "" => watch::answer(cx, permit),
+        _ => subresource::stream(cx, permit).await,
+    }
+}
+
+impl Cx {
+    pub fn store_key(&self) -> String {
+        self.kind.key(self.path.namespace.as_deref().unwrap_or(""), self.path.name())
+    }
+
+    /// The addressed object, or 404.
+    pub fn load(&self) -> Result<Object, ApiError> {
+        self.load_if_present()?.ok_or_else(|| self.not_found())
+    }
+
+    pub fn load_if_present(&self) -> Result<Option<Object>, ApiError> {
+        self.server.store.get(&self.store_key()).as_ref().map(stored::decode).transpose()
+    }
+
+    pub fn not_found(&self) -> ApiError {
+        ApiError::not_found(self.kind.group(), self.kind.plural(), self.path.name())
+    }
+
+    pub fn shape(&self) -> Result<Shape, ApiError> {
+        Ok(Shape::new(Accept::of(&self.headers)?, self.kind, &self.query, self.now))
+    }
+
+    /// An object in the form the client asked for, in the version it asked for.
+    pub fn reply(&self, code: StatusCode, object: Value) -> Result<Response<Body>, ApiError> {
+        Ok(wire::json(code, &self.shape()?.one(self.kind.present(object))))
+    }
+
+    /// Namespaced kinds are written inside a namespace, cluster-wide ones never.
+    fn check_scope(&self, verb: &str) -> Result<(), ApiError> {
+        let everywhere = matches!(verb, "list" | "watch");
+        let fits = match &self.path.namespace {
+            Some(_) => self.kind.is_namespaced(),
+            None => !self.kind.is_namespaced() || (everywhere && self.path.name.is_none()),
+        };
+        let known = self.path.subresource != "" || self.kind.verbs().contains(&verb);
+        match (fits, known) {
+            (false, _) => Err(ApiError::no_such_path()),
+            (_, false) => Err(ApiError::method_not_allowed()),
+            _ => Ok(()),
+        }
+    }
+}

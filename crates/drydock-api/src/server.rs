@@ -1,0 +1,228 @@
+//! The one entry for every request: who, what, may they, and then the handler.
+//!
+//! HTTP connections and in-process clients end in the same [`Server::answer`]. Bounds live here: body size, requests
+//! in flight, time per request, watches in flight.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use drydock_store::Store;
+use futures::FutureExt as _;
+use http::{HeaderMap, Method, Request, Response};
+use jiff::Timestamp;
+use tokio::sync::{Mutex, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::{self, Attributes, MASTERS, User};
+use crate::node::NodeBackend;
+use crate::pki::Pki;
+use crate::request::{Query, ResourcePath, Target};
+use crate::served::ServedKind;
+use crate::status::ApiError;
+use crate::{bootstrap, discovery, resource, review, wire};
+
+/// Bounds and addresses of the API.
+#[derive(Debug, Clone)]
+pub struct ApiConfig {
+    /// Where clients reach the API, as `kubernetes` Endpoints and kubeconfigs name it.
+    pub port: u16,
+    /// Service addresses are taken from this network (first three octets fixed by its prefix).
+    pub service_network: crate::service_ip::Network,
+    pub max_body_bytes: usize,
+    /// Requests in flight from outside our process; more are answered 429.
+    pub max_requests: usize,
+    /// Watches and log streams in flight from outside our process.
+    pub max_watches: usize,
+    /// For requests that are neither watches nor streams.
+    pub request_timeout: Duration,
+    /// How often a watch that asked for bookmarks gets one while nothing happens.
+    pub bookmark_interval: Duration,
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        Self {
+            port: 6443,
+            service_network: crate::service_ip::Network::default(),
+            max_body_bytes: 3 << 20,
+            max_requests: 400,
+            max_watches: 2000,
+            request_timeout: Duration::from_secs(60),
+            bookmark_interval: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The Kubernetes API over a store. Cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    server: Arc<Server>,
+}
+
+/// What handlers share.
+pub(crate) struct Server {
+    pub config: ApiConfig,
+    pub store: Store,
+    pub pki: Arc<Pki>,
+    pub node: Arc<dyn NodeBackend>,
+    /// Held while a Service's addresses are chosen and stored, so that none is given twice.
+    pub service_addresses: Mutex<()>,
+    pub shutdown: CancellationToken,
+    requests: Arc<Semaphore>,
+    watches: Arc<Semaphore>,
+}
+
+/// One request on its way through the handlers.
+#[derive(Clone)]
+pub(crate) struct Cx {
+    pub server: Arc<Server>,
+    pub path: ResourcePath,
+    pub kind: ServedKind,
+    pub query: Query,
+    pub headers: HeaderMap,
+    pub now: Timestamp,
+}
+
+impl Api {
+    /// An API over `store`, with the objects every cluster has from the start. Fails when the store refuses writes.
+    pub async fn new(
+        config: ApiConfig,
+        store: Store,
+        pki: Arc<Pki>,
+        node: Arc<dyn NodeBackend>,
+    ) -> Result<Self, ApiError> {
+        let server = Arc::new(Server {
+            requests: Arc::new(Semaphore::new(config.max_requests)),
+            watches: Arc::new(Semaphore::new(config.max_watches)),
+            service_addresses: Mutex::new(()),
+            shutdown: CancellationToken::new(),
+            config,
+            store,
+            pki,
+            node,
+        });
+        bootstrap::run(&server).await?;
+        Ok(Self { server })
+    }
+
+    /// An in-process client as `system:masters`, with a queue of its own. Needs a tokio runtime.
+    pub fn client(&self) -> kube::Client {
+        self.client_as("system:drydock", [MASTERS])
+    }
+
+    /// An in-process client with the rights of this user and these groups.
+    pub fn client_as(
+        &self,
+        user: impl Into<String>,
+        groups: impl IntoIterator<Item = impl Into<String>>,
+    ) -> kube::Client {
+        let user = User { internal: true, ..User::new(user, groups) };
+        let server = self.server.clone();
+        let service = tower::service_fn(move |request: Request<kube::client::Body>| {
+            let (mut parts, body) = request.into_parts();
+            parts.extensions.insert(user.clone());
+            let request = Request::from_parts(parts, Body::new(body));
+            server.clone().answer(request).map(Ok::<_, Infallible>)
+        });
+        kube::Client::new(service, "default")
+    }
+
+    /// Answers one request. The user of a verified client certificate comes in as an extension of type [`User`].
+    pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        self.server.clone().answer(request).await
+    }
+
+    /// Ends all watches and streams, so that their clients connect again elsewhere or later.
+    pub fn shut_down(&self) {
+        self.server.shutdown.cancel();
+    }
+}
+
+impl Server {
+    pub fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    pub(crate) async fn answer(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
+        let is_head = request.method() == Method::HEAD;
+        let mut response = match self.handle(request).await {
+            Ok(response) => response,
+            Err(error) => {
+                if error.code.is_server_error() {
+                    tracing::warn!(code = error.code.as_u16(), "{}", error.message);
+                }
+                wire::error(&error)
+            }
+        };
+        if is_head {
+            *response.body_mut() = Body::empty();
+        }
+        response
+    }
+
+    async fn handle(self: Arc<Self>, mut request: Request<Body>) -> Result<Response<Body>, ApiError> {
+        let connection = request.extensions_mut().remove::<User>();
+        let user = auth::authenticate(&self, connection, request.headers())?;
+        let query = Query::of(request.uri());
+        match Target::parse(request.uri().path())? {
+            Target::Other(path) => {
+                let verb = request.method().as_str().to_ascii_lowercase();
+                auth::authorize(&self, &user, &Attributes::of_path(&path, &verb))?;
+                let _permit = self.admit(&user, false)?;
+                discovery::answer(&self, &path, &request)
+            }
+            Target::Resource(path) => self.handle_resource(user, path, query, request).await,
+        }
+    }
+
+    async fn handle_resource(
+        self: Arc<Self>,
+        user: User,
+        path: ResourcePath,
+        query: Query,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, ApiError> {
+        let verb = path.verb(request.method(), &query);
+        auth::authorize(&self, &user, &Attributes::of(&path, verb))?;
+        let long_running = path.is_long_running(verb);
+        let permit = self.admit(&user, long_running)?;
+        if review::is_review(&path) {
+            return review::answer(&self, &user, &path, request).await;
+        }
+        let kind =
+            ServedKind::find(&path.group, &path.version, &path.plural).ok_or_else(ApiError::no_such_path)?;
+        let (parts, body) = request.into_parts();
+        let cx =
+            Cx { now: self.now(), server: self.clone(), path, kind, query, headers: parts.headers };
+        if long_running {
+            return resource::stream(cx, verb, permit).await;
+        }
+        let timeout = self.config.request_timeout;
+        // Boxed: the write path's state is large, and most of it is unused by most requests.
+        let answer = Box::pin(resource::answer(&cx, verb, body));
+        tokio::time::timeout(timeout, answer).await.map_err(|_| ApiError::timeout())?
+    }
+
+    /// A place among the requests in flight. Our own clients are bounded by what they are, not here.
+    fn admit(&self, user: &User, long_running: bool) -> Result<Permit, ApiError> {
+        if user.internal {
+            return Ok(Permit::default());
+        }
+        let (places, what) = match long_running {
+            true => (&self.watches, "watches"),
+            false => (&self.requests, "requests"),
+        };
+        let permit = places.clone().try_acquire_owned();
+        let refused =
+            |_| ApiError::too_many_requests(format!("too many {what} at once, please try again later"));
+        Ok(Permit { _held: Some(permit.map_err(refused)?) })
+    }
+}
+
+/// Held as long as a request, watch or stream lasts.
+#[derive(Debug, Default)]
+pub(crate) struct Permit {
+    _held: Option<tokio::sync::OwnedSemaphorePermit>,
+}

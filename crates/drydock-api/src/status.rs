@@ -1,0 +1,215 @@
+//! Errors as Kubernetes clients expect them: a `Status` object whose `reason` and `details` they branch on.
+//!
+//! For every handler. The message is for a person at `kubectl`; what only we need to know goes to the log.
+
+use drydock_kinds::FieldError;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::served::ServedKind;
+
+/// An answer that is not the requested one.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    pub code: StatusCode,
+    pub reason: &'static str,
+    pub message: String,
+    details: Option<Box<Value>>,
+}
+
+impl ApiError {
+    fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { code, reason, message: message.into(), details: None }
+    }
+
+    fn about(mut self, group: &str, kind: &str, name: &str) -> Self {
+        let mut details = json!({ "kind": kind });
+        if !name.is_empty() {
+            details["name"] = name.into();
+        }
+        if !group.is_empty() {
+            details["group"] = group.into();
+        }
+        self.details = Some(Box::new(details));
+        self
+    }
+
+    fn detail(mut self, key: &str, value: Value) -> Self {
+        self.details.get_or_insert_with(|| Box::new(json!({})))[key] = value;
+        self
+    }
+
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BadRequest", message)
+    }
+
+    pub fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized")
+    }
+
+    pub fn forbidden(group: &str, plural: &str, name: &str, why: &str) -> Self {
+        let resource = qualified(group, plural);
+        let message = match name {
+            "" => format!("{resource} is forbidden: {why}"),
+            name => format!("{resource} {name:?} is forbidden: {why}"),
+        };
+        Self::new(StatusCode::FORBIDDEN, "Forbidden", message).about(group, plural, name)
+    }
+
+    pub fn forbidden_path(why: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "Forbidden", format!("forbidden: {why}")).detail("kind", "".into())
+    }
+
+    pub fn not_found(group: &str, plural: &str, name: &str) -> Self {
+        let message = format!("{} {name:?} not found", qualified(group, plural));
+        Self::new(StatusCode::NOT_FOUND, "NotFound", message).about(group, plural, name)
+    }
+
+    /// No such path or resource.
+    pub fn no_such_path() -> Self {
+        let message = "the server could not find the requested resource";
+        Self::new(StatusCode::NOT_FOUND, "NotFound", message).detail("causes", json!([]))
+    }
+
+    pub fn method_not_allowed() -> Self {
+        let message = "the server does not allow this method on the requested resource";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
+    }
+
+    pub fn already_exists(group: &str, plural: &str, name: &str) -> Self {
+        let message = format!("{} {name:?} already exists", qualified(group, plural));
+        Self::new(StatusCode::CONFLICT, "AlreadyExists", message).about(group, plural, name)
+    }
+
+    pub fn conflict(kind: &ServedKind, name: &str, why: &str) -> Self {
+        let resource = qualified(kind.group(), kind.plural());
+        let message = format!("Operation cannot be fulfilled on {resource} {name:?}: {why}");
+        Self::new(StatusCode::CONFLICT, "Conflict", message).about(kind.group(), kind.plural(), name)
+    }
+
+    pub fn modified(kind: &ServedKind, name: &str) -> Self {
+        let why =
+            "the object has been modified; please apply your changes to the latest version and try again";
+        Self::conflict(kind, name, why)
+    }
+
+    pub fn apply_conflict(message: &str, causes: Vec<Value>) -> Self {
+        Self::new(StatusCode::CONFLICT, "Conflict", message).detail("causes", causes.into())
+    }
+
+    pub fn invalid(kind: &ServedKind, name: &str, errors: &[FieldError]) -> Self {
+        let list: Vec<String> = errors.iter().map(FieldError::to_string).collect();
+        let text = match list.as_slice() {
+            [one] => one.clone(),
+            many => format!("[{}]", many.join(", ")),
+        };
+        let message = format!("{} {name:?} is invalid: {text}", qualified(kind.group(), kind.kind()));
+        let causes = errors.iter().map(
+            |error| json!({ "reason": error.kind.reason(), "message": error.message(), "field": error.path }),
+        );
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
+            .about(kind.group(), kind.kind(), name)
+            .detail("causes", causes.collect())
+    }
+
+    /// A patch that was understood and cannot be carried out.
+    pub fn unprocessable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
+    }
+
+    pub fn expired(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::GONE, "Expired", message)
+    }
+
+    /// A revision from the future, as after a reset of the store: clients then start over.
+    pub fn too_large_revision(asked: u64, current: u64) -> Self {
+        let message = format!("Timeout: Too large resource version: {asked}, current: {current}");
+        let cause = json!([{ "reason": "ResourceVersionTooLarge", "message": "Too large resource version" }]);
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message)
+            .detail("causes", cause)
+            .detail("retryAfterSeconds", 1.into())
+    }
+
+    pub fn timeout() -> Self {
+        let message = "the server was unable to return a response in the time allotted";
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message)
+    }
+
+    pub fn too_many_requests(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message)
+            .detail("retryAfterSeconds", 1.into())
+    }
+
+    pub fn disruption_budget(message: impl Into<String>) -> Self {
+        let cause = json!([{ "reason": "DisruptionBudget", "message": "The disruption budget forbids it" }]);
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message).detail("causes", cause)
+    }
+
+    pub fn body_too_large(limit: usize) -> Self {
+        let message = format!("Request entity too large: limit is {limit}");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message)
+    }
+
+    pub fn unsupported_media_type(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message)
+    }
+
+    pub fn not_acceptable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message)
+    }
+
+    pub fn not_implemented(what: &str) -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", format!("drydock does not offer {what} yet"))
+    }
+
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message)
+    }
+
+    pub fn internal(message: impl Into<String>) -> Self {
+        let message = format!("Internal error occurred: {}", message.into());
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
+    }
+
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
+    pub fn with_cause(self, reason: &str, message: &str) -> Self {
+        self.detail("causes", json!([{ "reason": reason, "message": message }]))
+    }
+
+    /// The `Status` object of this error.
+    pub fn to_value(&self) -> Value {
+        let mut status = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": self.message, "reason": self.reason, "code": self.code.as_u16(),
+        });
+        if let Some(details) = &self.details {
+            status["details"] = (**details).clone();
+        }
+        status
+    }
+
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        self.details.as_ref()?.get("retryAfterSeconds")?.as_u64()
+    }
+}
+
+/// The answer to a deletion that is complete.
+pub fn deleted(kind: &ServedKind, name: &str, uid: &str) -> Value {
+    let mut details = json!({ "name": name, "kind": kind.plural(), "uid": uid });
+    if !kind.group().is_empty() {
+        details["group"] = kind.group().into();
+    }
+    json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details })
+}
+
+fn qualified(group: &str, resource: &str) -> String {
+    match group {
+        "" => resource.to_owned(),
+        group => format!("{resource}.{group}"),
+    }
+}

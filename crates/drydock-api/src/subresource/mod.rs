@@ -1,0 +1,90 @@
+//! What hangs below an object and is no object itself: scale, binding, eviction, tokens, logs.
+//!
+//! `status` is not here: it is the object through another door (see `resource::admit`).
+
+mod log;
+mod pod;
+mod scale;
+mod token;
+
+use axum::body::Body;
+use http::Response;
+
+use crate::resource::update::{self, Change};
+use crate::resource::{admit::Ownership, options::WriteOptions};
+use crate::server::{Cx, Permit};
+use crate::status::ApiError;
+use crate::stored::Object;
+use crate::wire::body;
+
+/// One more path below the objects of a kind, as discovery lists it.
+#[derive(Debug, Clone, Copy)]
+pub struct Extra {
+    pub group: &'static str,
+    pub plural: &'static str,
+    pub subresource: &'static str,
+    /// Group, version and kind of what is sent and received.
+    pub speaks: (&'static str, &'static str, &'static str),
+    pub verbs: &'static [&'static str],
+}
+
+const fn extra(
+    plural: &'static str,
+    subresource: &'static str,
+    speaks: (&'static str, &'static str, &'static str),
+    verbs: &'static [&'static str],
+) -> Extra {
+    Extra { group: "", plural, subresource, speaks, verbs }
+}
+
+/// Subresources of single kinds; `status` and `scale` follow from the catalog.
+pub const EXTRAS: &[Extra] = &[
+    extra("namespaces", "finalize", ("", "v1", "Namespace"), &["update"]),
+    extra("pods", "attach", ("", "v1", "PodAttachOptions"), &["create", "get"]),
+    extra("pods", "binding", ("", "v1", "Binding"), &["create"]),
+    extra("pods", "eviction", ("policy", "v1", "Eviction"), &["create"]),
+    extra("pods", "exec", ("", "v1", "PodExecOptions"), &["create", "get"]),
+    extra("pods", "log", ("", "v1", "Pod"), &["get"]),
+    extra("pods", "portforward", ("", "v1", "PodPortForwardOptions"), &["create", "get"]),
+    extra("serviceaccounts", "token", ("authentication.k8s.io", "v1", "TokenRequest"), &["create"]),
+];
+
+pub(crate) async fn answer(cx: &Cx, verb: &str, body: Body) -> Result<Response<Body>, ApiError> {
+    match (cx.kind.group(), cx.kind.plural(), cx.path.subresource.as_str(), verb) {
+        (.., "scale", "get" | "update" | "patch") if cx.kind.scale().is_some() => {
+            scale::answer(cx, verb, body).await
+        }
+        ("", "pods", "binding", "create") => pod::bind(cx, body).await,
+        ("", "pods", "eviction", "create") => pod::evict(cx, body).await,
+        ("", "serviceaccounts", "token", "create") => token::create(cx, body).await,
+        ("", "namespaces", "finalize", "update") => finalize(cx, body).await,
+        _ => Err(ApiError::no_such_path()),
+    }
+}
+
+pub(crate) async fn stream(cx: Cx, permit: Permit) -> Result<Response<Body>, ApiError> {
+    match (cx.kind.is("", "pods"), cx.path.subresource.as_str()) {
+        (true, "log") => log::answer(cx, permit).await,
+        (true, "exec") => Err(ApiError::not_implemented("exec")),
+        (true, "attach") => Err(ApiError::not_implemented("attach")),
+        (true, "portforward") => Err(ApiError::not_implemented("port-forward")),
+        _ => Err(ApiError::no_such_path()),
+    }
+}
+
+/// Sets a namespace's own finalizers; without any left, a deleted namespace is gone.
+async fn finalize(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError> {
+    let options = WriteOptions::of(cx)?;
+    let bytes = body::read(body, cx.server.config.max_body_bytes).await?;
+    let wanted = body::decode(&bytes, body::media_type(&cx.headers))?.value;
+    let change = |live: &Object| {
+        let mut object = live.value.clone();
+        object["spec"]["finalizers"] = match wanted["spec"]["finalizers"].clone() {
+            serde_json::Value::Null => serde_json::json!([]),
+            list => list,
+        };
+        Ok(Change { object, ownership: Ownership::Track })
+    };
+    let stored = update::modify(cx, &options, change).await?;
+    cx.reply(http::StatusCode::OK, stored)
+}

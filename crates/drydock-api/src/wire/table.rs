@@ -1,0 +1,118 @@
+//! Objects in the shape a client asked for: whole, as a table, or as metadata only.
+
+use drydock_kinds::Column;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::request::Query;
+use crate::served::ServedKind;
+use crate::wire::Accept;
+
+/// How to shape the objects of one answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    pub accept: Accept,
+    pub kind: ServedKind,
+    include: Include,
+    pub now: Timestamp,
+}
+
+/// What a table row carries of its object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Include {
+    Nothing,
+    Metadata,
+    Object,
+}
+
+impl Shape {
+    pub fn new(accept: Accept, kind: ServedKind, query: &Query, now: Timestamp) -> Self {
+        let include = match query.get("includeObject") {
+            Some("None") => Include::Nothing,
+            Some("Object") => Include::Object,
+            _ => Include::Metadata,
+        };
+        Self { accept, kind, include, now }
+    }
+
+    /// The same at another time, for ages in tables.
+    pub fn at(self, now: Timestamp) -> Self {
+        Self { now, ..self }
+    }
+
+    pub fn one(&self, object: Value) -> Value {
+        match self.accept {
+            Accept::Json => object,
+            Accept::Metadata(version) => metadata_only(&object, version),
+            Accept::Table(version) => {
+                let metadata = json!({ "resourceVersion": object["metadata"]["resourceVersion"] });
+                self.table(version, metadata, &[object])
+            }
+        }
+    }
+
+    /// A list; `metadata` carries its resourceVersion and continuation.
+    pub fn list(&self, metadata: Value, items: Vec<Value>) -> Value {
+        match self.accept {
+            Accept::Json => json!({
+                "kind": format!("{}List", self.kind.kind()), "apiVersion": self.kind.api_version(),
+                "metadata": metadata, "items": items,
+            }),
+            Accept::Metadata(version) => json!({
+                "kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{version}"),
+                "metadata": metadata,
+                "items": items.iter().map(|item| metadata_only(item, version)).collect::<Vec<_>>(),
+            }),
+            Accept::Table(version) => self.table(version, metadata, &items),
+        }
+    }
+
+    /// A bookmark's object: nothing but a resourceVersion and maybe annotations.
+    pub fn bookmark(&self, metadata: Value) -> Value {
+        match self.accept {
+            Accept::Table(version) => self.table(version, metadata, &[]),
+            Accept::Metadata(version) => json!({
+                "kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{version}"), "metadata": metadata,
+            }),
+            Accept::Json => json!({
+                "kind": self.kind.kind(), "apiVersion": self.kind.api_version(), "metadata": metadata,
+            }),
+        }
+    }
+
+    fn table(&self, version: &str, metadata: Value, objects: &[Value]) -> Value {
+        let rows: Vec<Value> = objects.iter().map(|object| self.row(object, version)).collect();
+        json!({
+            "kind": "Table", "apiVersion": format!("meta.k8s.io/{version}"), "metadata": metadata,
+            "columnDefinitions": self.columns(), "rows": rows,
+        })
+    }
+
+    fn columns(&self) -> Vec<Value> {
+        let column = |column: &Column| {
+            json!({
+                "name": column.name, "type": column.kind.as_str(), "format": if column.name == "Name" { "name" } else { "" },
+                "description": column.description, "priority": column.priority,
+            })
+        };
+        self.kind.columns().map(column).collect()
+    }
+
+    fn row(&self, object: &Value, version: &str) -> Value {
+        let cells: Vec<Value> = self.kind.columns().map(|column| column.value(object, self.now)).collect();
+        let mut row = json!({ "cells": cells });
+        match self.include {
+            Include::Nothing => {}
+            Include::Metadata => row["object"] = metadata_only(object, version),
+            Include::Object => row["object"] = object.clone(),
+        }
+        row
+    }
+}
+
+fn metadata_only(object: &Value, version: &str) -> Value {
+    json!({
+        "kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{version}"),
+        "metadata": object["metadata"],
+    })
+}
