@@ -1,1 +1,25 @@
-//! Charts on disk: load, values, render.
+//! Charts on disk: load, values, render. Helm's rules, no cluster.
+//!
+//! [`Chart::load`] reads a folder; [`set`] and [`parse_values`] read what users type; [`render`] makes objects.
+//! YAML is read and written by `seaworthy_template::yaml`, re-exported as [`yaml`].
+
+mod capabilities;
+mod chart;
+mod dependencies;
+mod files;
+mod glob;
+mod ignore;
+mod load;
+pub mod manifest;
+mod metadata;
+mod render;
+pub mod set;
+mod values;
+
+pub use capabilities::Capabilities;
+pub use chart::{Chart, Error as ChartError, File, Values};
+pub use manifest::{Hook, HookEvent, Manifest};
+pub use metadata::{Dependency, Maintainer, Metadata};
+pub use render::{ClusterLookup, Error, RenderOptions, Rendered, render};
+pub use seaworthy_template::{json, yaml};
+pub use values::{as_floats, merge_maps, parse_values};

@@ -30,7 +30,6 @@ pub enum Node {
 }
 
 pub struct Branch {
-    pub pos: Pos,
     pub pipe: Pipe,
     pub list: Vec<Node>,
     pub otherwise: Option<Vec<Node>>,

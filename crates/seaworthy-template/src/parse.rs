@@ -270,7 +270,7 @@ impl Parser<'_> {
             },
         };
         self.vars.truncate(vars);
-        Ok(Branch { pos: pipe.pos, pipe, list, otherwise })
+        Ok(Branch { pipe, list, otherwise })
     }
 
     fn else_chain(&mut self, kind: Kind) -> Parsed<Node> {
@@ -458,7 +458,7 @@ impl Parser<'_> {
                 Some(number) => ExprKind::Number(token.text, number),
                 None => return self.error(format!("illegal number syntax: {}", quote(token.text.as_bytes()))),
             },
-            Kind::LeftParen => return self.parenthesized(pos).map(Some),
+            Kind::LeftParen => return self.parenthesized().map(Some),
             Kind::Str | Kind::RawStr => match unquote(&token.text) {
                 Some(bytes) => ExprKind::Str(token.text, Value::str(bytes)),
                 None => return self.error("invalid syntax"),
@@ -471,11 +471,10 @@ impl Parser<'_> {
         Ok(Some(Expr { pos, kind }))
     }
 
-    fn parenthesized(&mut self, pos: Pos) -> Parsed<Expr> {
+    fn parenthesized(&mut self) -> Parsed<Expr> {
         self.enter()?;
         let pipe = self.scoped_pipeline("parenthesized pipeline", Kind::RightParen)?;
         self.nesting -= 1;
-        let _ = pos;
         Ok(Expr { pos: pipe.pos, kind: ExprKind::Pipe(Box::new(pipe)) })
     }
 

@@ -1,0 +1,201 @@
+//! A chart in memory, and how it is put together from files.
+//!
+//! Start at [`Chart::load`] for a folder, at [`Chart::from_files`] for files from anywhere else.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::{Map, Value as Json};
+
+use crate::metadata::Metadata;
+use crate::{load, values};
+
+/// Values of a chart or a user, as Helm merges them.
+pub type Values = Map<String, Json>;
+
+/// A file of a chart: its path inside the chart and its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    pub name: String,
+    pub data: Vec<u8>,
+}
+
+/// A chart with its subcharts.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Chart {
+    pub metadata: Metadata,
+    /// `Chart.lock`, kept for storage only.
+    pub lock: Option<Json>,
+    pub values: Values,
+    /// `values.schema.json`
+    pub schema: Option<Vec<u8>>,
+    pub templates: Vec<File>,
+    /// Everything else: what `.Files` offers, `crds/` included.
+    pub files: Vec<File>,
+    pub dependencies: Vec<Chart>,
+}
+
+/// Why a chart could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot read `{path}`")]
+    Read { path: String, source: std::io::Error },
+    #[error("`{0}` is not a regular file, and a chart may hold only such")]
+    Irregular(String),
+    #[error("the chart is larger than the limit of {limit} {what}")]
+    TooLarge { what: &'static str, limit: usize },
+    #[error("Chart.yaml file is missing")]
+    NoChartYaml,
+    #[error("cannot load `{file}`")]
+    Yaml { file: String, source: seaworthy_template::yaml::Error },
+    #[error("cannot load `{file}`")]
+    Shape { file: String, source: serde_json::Error },
+    #[error("`{file}` must hold a map")]
+    NotAMap { file: String },
+    #[error("`{file}` is not UTF-8 text")]
+    NotText { file: String },
+    #[error("chart `{chart}` is invalid: {reason}")]
+    Invalid { chart: String, reason: String },
+    #[error("`.helmignore` has a bad pattern `{0}`")]
+    Ignore(String),
+    #[error("cannot unpack subchart `{subchart}` of `{chart}`")]
+    Subchart { chart: String, subchart: String, source: Box<Error> },
+    #[error("subchart archive `{0}` is not supported yet; unpack it into a folder of charts/")]
+    Archive(String),
+}
+
+impl Chart {
+    /// Loads a chart from a folder, honouring `.helmignore`.
+    pub fn load(folder: impl AsRef<Path>) -> Result<Chart, Error> {
+        Chart::from_files(load::read_folder(folder.as_ref())?)
+    }
+
+    /// Puts a chart together from files with paths relative to the chart.
+    pub fn from_files(files: Vec<File>) -> Result<Chart, Error> {
+        let mut chart = Chart::default();
+        let mut subcharts: BTreeMap<String, Vec<File>> = BTreeMap::new();
+        let Some(chart_yaml) = files.iter().find(|file| file.name == "Chart.yaml") else {
+            return Err(Error::NoChartYaml);
+        };
+        chart.metadata = typed(chart_yaml)?;
+        if chart.metadata.api_version.is_empty() {
+            chart.metadata.api_version = "v1".into();
+        }
+        for file in files {
+            match file.name.as_str() {
+                "Chart.yaml" => {}
+                "Chart.lock" => chart.lock = Some(yaml(&file)?),
+                "values.yaml" => chart.values = values::load(&file.name, text(&file)?)?,
+                "values.schema.json" => chart.schema = Some(file.data),
+                "requirements.yaml" => {
+                    let requirements: Metadata = typed(&file)?;
+                    chart.metadata.dependencies.extend(requirements.dependencies);
+                    chart.keep_v1(file);
+                }
+                "requirements.lock" => {
+                    chart.lock = Some(yaml(&file)?);
+                    chart.keep_v1(file);
+                }
+                name if name.starts_with("templates/") => chart.templates.push(file),
+                name if name.starts_with("charts/") && !name.ends_with(".prov") => {
+                    let inner = name["charts/".len()..].to_owned();
+                    let folder = inner.split('/').next().unwrap_or_default().to_owned();
+                    subcharts.entry(folder).or_default().push(File { name: inner, data: file.data });
+                }
+                _ => chart.files.push(file),
+            }
+        }
+        chart.validate()?;
+        chart.add_subcharts(subcharts)?;
+        Ok(chart)
+    }
+
+    fn keep_v1(&mut self, file: File) {
+        if self.metadata.api_version == "v1" {
+            self.files.push(file);
+        }
+    }
+
+    fn validate(&self) -> Result<(), Error> {
+        let metadata = &self.metadata;
+        let reason = match () {
+            () if metadata.name.is_empty() => "chart.metadata.name is required",
+            () if metadata.name != seaworthy_template::path_base(&metadata.name) => "its name is not a plain name",
+            () if metadata.version.is_empty() => "chart.metadata.version is required",
+            () if seaworthy_template::version_matches("*-0", &metadata.version).is_none() => {
+                "its version is not a semantic version"
+            }
+            () if !matches!(metadata.kind.as_str(), "" | "application" | "library") => {
+                "its type is neither application nor library"
+            }
+            () => return Ok(()),
+        };
+        Err(Error::Invalid { chart: metadata.name.clone(), reason: reason.into() })
+    }
+
+    fn add_subcharts(&mut self, subcharts: BTreeMap<String, Vec<File>>) -> Result<(), Error> {
+        for (name, files) in subcharts {
+            if name.starts_with(['_', '.']) {
+                continue;
+            }
+            if name.ends_with(".tgz") {
+                return Err(Error::Archive(name));
+            }
+            let prefix = format!("{name}/");
+            let inner: Vec<File> = files
+                .into_iter()
+                .filter_map(|file| Some(File { name: file.name.strip_prefix(&prefix)?.to_owned(), data: file.data }))
+                .collect();
+            if inner.is_empty() {
+                continue;
+            }
+            let subchart = Chart::from_files(inner).map_err(|source| Error::Subchart {
+                chart: self.metadata.name.clone(),
+                subchart: name,
+                source: Box::new(source),
+            })?;
+            self.dependencies.push(subchart);
+        }
+        Ok(())
+    }
+
+    pub fn name(&self) -> &str {
+        &self.metadata.name
+    }
+
+    /// Files below `crds/` of this chart and its subcharts, with the path Helm prints for them.
+    pub fn crds(&self) -> Vec<File> {
+        let mut found = Vec::new();
+        self.collect_crds(self.name(), &mut found);
+        found
+    }
+
+    fn collect_crds(&self, path: &str, found: &mut Vec<File>) {
+        let is_crd = |file: &&File| {
+            file.name.starts_with("crds/") && [".yaml", ".yml", ".json"].iter().any(|ext| file.name.ends_with(ext))
+        };
+        for file in self.files.iter().filter(is_crd) {
+            found.push(File { name: format!("{path}/{}", file.name), data: file.data.clone() });
+        }
+        for subchart in &self.dependencies {
+            subchart.collect_crds(&format!("{path}/charts/{}", subchart.name()), found);
+        }
+    }
+}
+
+fn text(file: &File) -> Result<&str, Error> {
+    std::str::from_utf8(&file.data).map_err(|_| Error::NotText { file: file.name.clone() })
+}
+
+fn yaml(file: &File) -> Result<Json, Error> {
+    let source = |source| Error::Yaml { file: file.name.clone(), source };
+    seaworthy_template::yaml::read(text(file)?).map_err(source)
+}
+
+fn typed<T: serde::de::DeserializeOwned>(file: &File) -> Result<T, Error> {
+    let document = match yaml(file)? {
+        Json::Null => Json::Object(Map::new()),
+        other => other,
+    };
+    serde_json::from_value(document).map_err(|source| Error::Shape { file: file.name.clone(), source })
+}

@@ -1,0 +1,315 @@
+//! A chart and values to manifests, hooks and notes, as `helm template` and `helm install` render them.
+//!
+//! Start at [`render`]. Rendering runs on its own thread with a deep stack, because charts are not trusted.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use seaworthy_template::{Limits, Lookup, Map, MapType, Options, Templates, Value};
+
+use crate::capabilities::Capabilities;
+use crate::chart::{Chart, File, Values};
+use crate::files::Files;
+use crate::manifest::{self, Hook, Manifest};
+use crate::values::Nulls;
+use crate::{dependencies, values};
+
+/// Reads the cluster for `lookup`; shared between threads, unlike what it becomes inside a rendering.
+pub trait ClusterLookup: Send + Sync {
+    fn lookup(&self, api_version: &str, kind: &str, namespace: &str, name: &str) -> Result<Json, String>;
+}
+
+/// What a rendering is about.
+#[derive(Clone)]
+pub struct RenderOptions {
+    pub release_name: String,
+    pub namespace: String,
+    pub revision: i64,
+    pub is_upgrade: bool,
+    pub is_install: bool,
+    pub capabilities: Capabilities,
+    pub limits: Limits,
+    /// `required` and `fail` pass, as in `helm lint`.
+    pub lint: bool,
+    /// Without one, `lookup` finds nothing.
+    pub lookup: Option<Arc<dyn ClusterLookup>>,
+    /// The time `now` returns; the system's when absent.
+    pub now_unix_s: Option<i64>,
+}
+
+impl RenderOptions {
+    /// A first install of `release_name` into `namespace`.
+    pub fn install(release_name: impl Into<String>, namespace: impl Into<String>) -> Self {
+        RenderOptions {
+            release_name: release_name.into(),
+            namespace: namespace.into(),
+            revision: 1,
+            is_upgrade: false,
+            is_install: true,
+            capabilities: Capabilities::default(),
+            limits: Limits::default(),
+            lint: false,
+            lookup: None,
+            now_unix_s: None,
+        }
+    }
+
+    /// An upgrade that will become `revision`.
+    pub fn upgrade(release_name: impl Into<String>, namespace: impl Into<String>, revision: i64) -> Self {
+        RenderOptions {
+            revision,
+            is_upgrade: true,
+            is_install: false,
+            ..RenderOptions::install(release_name, namespace)
+        }
+    }
+}
+
+/// Why a chart could not be rendered.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{0}")]
+    Values(String),
+    #[error("found in Chart.yaml, but missing in charts/ directory: {}", .0.join(", "))]
+    MissingDependencies(Vec<String>),
+    #[error("chart requires kubeVersion: {wanted} which is incompatible with Kubernetes {found}")]
+    KubeVersion { wanted: String, found: String },
+    #[error("library charts are not installable")]
+    Library,
+    /// A template does not parse.
+    #[error("parse error at ({}:{}): {}", .0.template, .0.line, .0.message)]
+    Parse(seaworthy_template::ParseError),
+    /// A template failed while it was executed; the source names file, line, column and expression.
+    #[error("template `{file}` failed")]
+    Template { file: String, source: Box<seaworthy_template::Error> },
+    /// The chart's author stops the rendering with `fail` or `required`; the message is theirs.
+    #[error("execution error at ({place}): {message}")]
+    Refused { place: String, message: String },
+    #[error("`{0}` is not UTF-8 text")]
+    NotText(String),
+    #[error(transparent)]
+    Manifest(#[from] manifest::Error),
+    #[error("cannot start the rendering thread")]
+    Thread(#[from] std::io::Error),
+}
+
+/// What a chart became.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rendered {
+    /// In install order.
+    pub manifests: Vec<Manifest>,
+    pub hooks: Vec<Hook>,
+    /// The text of NOTES.txt, empty without one.
+    pub notes: String,
+    /// Files of `crds/`, which are created before everything else and never upgraded.
+    pub crds: Vec<File>,
+    /// The chart after conditions, tags, aliases and import-values: what a release stores.
+    pub chart: Chart,
+}
+
+impl Rendered {
+    /// The manifest as a release stores it.
+    pub fn manifest(&self) -> String {
+        self.manifests.iter().fold(String::new(), |text, manifest| text + &document(manifest))
+    }
+
+    /// What `helm template` prints: the manifest, then the hooks.
+    pub fn template_output(&self) -> String {
+        let hooks = self.hooks.iter().map(|hook| document(&hook.manifest));
+        hooks.fold(format!("{}\n", self.manifest().trim()), |text, hook| text + &hook)
+    }
+}
+
+fn document(manifest: &Manifest) -> String {
+    let mut text = String::new();
+    let written = writeln!(text, "---\n# Source: {}\n{}", manifest.source, manifest.yaml);
+    written.expect("writing to a string cannot fail");
+    text
+}
+
+/// Renders a chart. `values` are the user's; the chart's defaults are merged below them.
+pub fn render(chart: &Chart, values: &Values, options: &RenderOptions) -> Result<Rendered, Error> {
+    if chart.metadata.is_library() {
+        return Err(Error::Library);
+    }
+    let missing: Vec<String> = dependencies::missing(chart).into_iter().map(str::to_owned).collect();
+    if !missing.is_empty() {
+        return Err(Error::MissingDependencies(missing));
+    }
+    let mut chart = chart.clone();
+    dependencies::process(&mut chart, values).map_err(Error::Values)?;
+    check_kube_version(&chart, &options.capabilities)?;
+    let all = values::coalesce(&chart, values, Nulls::Delete).map_err(Error::Values)?;
+    let mut files = seaworthy_template::with_deep_stack(|| render_files(&chart, &all, options))??;
+    let notes = take_notes(&chart, &mut files);
+    let (hooks, manifests) = manifest::sort(&files)?;
+    Ok(Rendered { manifests, hooks, notes, crds: chart.crds(), chart })
+}
+
+fn check_kube_version(chart: &Chart, capabilities: &Capabilities) -> Result<(), Error> {
+    let wanted = &chart.metadata.kube_version;
+    let found = capabilities.plain_version();
+    if wanted.is_empty() || seaworthy_template::version_matches(wanted, &found).unwrap_or(false) {
+        return Ok(());
+    }
+    Err(Error::KubeVersion { wanted: wanted.clone(), found: capabilities.kube_version.clone() })
+}
+
+/// Only the root chart's notes are shown; those of subcharts are dropped.
+fn take_notes(chart: &Chart, files: &mut BTreeMap<String, String>) -> String {
+    let own = files.remove(&format!("{}/templates/NOTES.txt", chart.name())).unwrap_or_default();
+    files.retain(|name, _| !name.ends_with("NOTES.txt"));
+    own
+}
+
+/// One template with what it sees.
+struct Unit {
+    name: String,
+    text: String,
+    base_path: String,
+    context: Value,
+}
+
+fn render_files(chart: &Chart, values: &Values, options: &RenderOptions) -> Result<BTreeMap<String, String>, Error> {
+    let mut units = Vec::new();
+    let root = Map::new(MapType::Values);
+    for (key, value) in values {
+        root.insert(key.as_str(), template_value(value));
+    }
+    let release = Value::map([
+        ("Name", Value::str(&options.release_name)),
+        ("Namespace", Value::str(&options.namespace)),
+        ("IsUpgrade", Value::Bool(options.is_upgrade)),
+        ("IsInstall", Value::Bool(options.is_install)),
+        ("Revision", Value::Int(options.revision)),
+        ("Service", Value::str("Helm")),
+    ]);
+    let shared = Shared { release, capabilities: options.capabilities.for_template() };
+    collect(chart, chart.name(), true, Value::Map(root), &shared, &mut units)?;
+    units.sort_by(|a, b| parse_order(&b.name).cmp(&parse_order(&a.name)));
+    execute(&units, options)
+}
+
+/// Deeper files first, so that a parent's definitions replace those of its subcharts.
+fn parse_order(name: &str) -> (usize, &str) {
+    (name.matches('/').count(), name)
+}
+
+struct Shared {
+    release: Value,
+    capabilities: Value,
+}
+
+fn collect(
+    chart: &Chart,
+    path: &str,
+    is_root: bool,
+    values: Value,
+    shared: &Shared,
+    units: &mut Vec<Unit>,
+) -> Result<Value, Error> {
+    let subcharts = Map::new(MapType::Any);
+    let context = Value::map([
+        ("Chart", chart_value(chart, is_root)),
+        ("Files", Files::new(&chart.files)),
+        ("Release", shared.release.clone()),
+        ("Capabilities", shared.capabilities.clone()),
+        ("Values", values.clone()),
+        ("Subcharts", Value::Map(subcharts.clone())),
+    ]);
+    for subchart in &chart.dependencies {
+        let inner = match &values {
+            Value::Map(map) => map.get(subchart.name()).filter(|value| matches!(value, Value::Map(_))),
+            _ => None,
+        };
+        let inner = inner.unwrap_or_else(|| Value::Map(Map::new(MapType::Values)));
+        let path = format!("{path}/charts/{}", subchart.name());
+        subcharts.insert(subchart.name(), collect(subchart, &path, false, inner, shared, units)?);
+    }
+    for template in &chart.templates {
+        let partial = template.name.rsplit('/').next().is_some_and(|name| name.starts_with('_'));
+        if chart.metadata.is_library() && !partial {
+            continue;
+        }
+        let name = format!("{path}/{}", template.name);
+        let Ok(text) = String::from_utf8(template.data.clone()) else { return Err(Error::NotText(name)) };
+        units.push(Unit { name, text, base_path: format!("{path}/templates"), context: context.clone() });
+    }
+    Ok(context)
+}
+
+fn chart_value(chart: &Chart, is_root: bool) -> Value {
+    let value = Value::from_json(&chart.metadata.for_template(is_root));
+    if let Value::Map(map) = &value
+        && !chart.metadata.annotations.is_empty()
+    {
+        let annotations = Map::new(MapType::Str);
+        for (key, text) in &chart.metadata.annotations {
+            annotations.insert(key.as_str(), Value::str(text));
+        }
+        map.insert("Annotations", Value::Map(annotations));
+    }
+    value
+}
+
+/// Values keep the integers that flags set; everything read from files is a float already.
+fn template_value(json: &Json) -> Value {
+    match json {
+        Json::Number(n) => match (n.is_f64(), n.as_i64()) {
+            (false, Some(n)) => Value::Int64(n),
+            _ => Value::Float(n.as_f64().unwrap_or(f64::NAN)),
+        },
+        Json::Array(items) => Value::list(items.iter().map(template_value).collect()),
+        Json::Object(map) => Value::map(map.iter().map(|(key, value)| (key.as_str(), template_value(value)))),
+        other => Value::from_json(other),
+    }
+}
+
+fn execute(units: &[Unit], options: &RenderOptions) -> Result<BTreeMap<String, String>, Error> {
+    let mut templates = Templates::new(Options {
+        limits: options.limits,
+        now: options.now_unix_s.and_then(|s| jiff::Timestamp::from_second(s).ok()),
+        lookup: options.lookup.clone().map(|lookup| std::rc::Rc::new(Adapter(lookup)) as std::rc::Rc<dyn Lookup>),
+        lint: options.lint,
+    });
+    for unit in units {
+        templates.parse(&unit.name, &unit.text).map_err(Error::Parse)?;
+    }
+    let mut rendered = BTreeMap::new();
+    for unit in units {
+        if unit.name.rsplit('/').next().is_some_and(|name| name.starts_with('_')) {
+            continue;
+        }
+        if let Value::Map(context) = &unit.context {
+            let template = [("Name", Value::str(&unit.name)), ("BasePath", Value::str(&unit.base_path))];
+            context.insert("Template", Value::map(template));
+        }
+        let text =
+            templates.render(&unit.name, unit.context.clone()).map_err(|source| template_error(&unit.name, source))?;
+        rendered.insert(unit.name.clone(), text);
+    }
+    Ok(rendered)
+}
+
+/// A sentence the author wrote for the user is shown without the frame around it.
+fn template_error(file: &str, source: seaworthy_template::Error) -> Error {
+    let text = source.to_string();
+    let start = text.find(seaworthy_template::MESSAGE_START);
+    let end = text.rfind(seaworthy_template::MESSAGE_END);
+    if let (Some(start), Some(end), seaworthy_template::Error::Exec(exec)) = (start, end, &source) {
+        let message = text[start + seaworthy_template::MESSAGE_START.len()..end].to_owned();
+        return Error::Refused { place: format!("{}:{}:{}", exec.template, exec.line, exec.column), message };
+    }
+    Error::Template { file: file.to_owned(), source: Box::new(source) }
+}
+
+struct Adapter(Arc<dyn ClusterLookup>);
+
+impl Lookup for Adapter {
+    fn lookup(&self, api_version: &str, kind: &str, namespace: &str, name: &str) -> Result<Json, String> {
+        self.0.lookup(api_version, kind, namespace, name)
+    }
+}
