@@ -6,3 +6,7 @@ pub mod dns;
 pub mod ingress;
 pub mod mirror;
 pub mod services;
+pub mod runtime;
+pub mod netlink;
+pub mod shim;
+mod system;
