@@ -1,0 +1,268 @@
+//! Waits until the objects of a release are ready, and knows at any moment what it is waiting for.
+//!
+//! Event-driven: watches the kinds that can be unready, and pods for their reasons. It ends early when nothing can
+//! become ready any more.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use futures::stream::{SelectAll, StreamExt};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, DynamicObject};
+use kube::runtime::watcher::{self, Event};
+use kube::{Client, ResourceExt};
+use serde_json::Value;
+
+use crate::apply::Applier;
+use crate::diagnose::{Evidence, Trouble, evidence, trouble};
+use crate::error::{Error, Result};
+use crate::manifest::Object;
+use crate::ready::{Readiness, is_judged, readiness};
+
+/// Watches may break and come back; this is how long a broken one may keep us from looking at the clock.
+const TICK: Duration = Duration::from_millis(500);
+
+/// What an operation tells while it works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// A revision was left unfinished by a process that is gone.
+    TookOver {
+        revision: u64,
+    },
+    Applying {
+        revision: u64,
+        objects: usize,
+    },
+    /// An object became ready.
+    Ready {
+        object: String,
+    },
+    /// What is waited for now, with the reason; sent when it changes.
+    Waiting {
+        objects: Vec<(String, String)>,
+    },
+    RollingBack {
+        to: u64,
+    },
+}
+
+/// An object that is not ready, and everything known about why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotReady {
+    /// `Deployment/backend`.
+    pub object: String,
+    /// The template it came from.
+    pub source_file: String,
+    pub why: String,
+    /// The pod that tells most, and what is wrong with it.
+    pub pod: Option<String>,
+    pub last_event: Option<String>,
+    pub last_log_lines: Vec<String>,
+}
+
+impl std::fmt::Display for NotReady {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({}): {}", self.object, self.source_file, self.why)?;
+        if let Some(pod) = &self.pod {
+            write!(f, "\n      pod {pod}")?;
+        }
+        if let Some(event) = &self.last_event {
+            write!(f, "\n      event {event}")?;
+        }
+        for line in &self.last_log_lines {
+            write!(f, "\n      log | {line}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What the watches have shown so far.
+struct View<'a> {
+    wanted: Vec<&'a Object>,
+    seen: BTreeMap<(String, String), Value>,
+    pods: BTreeMap<String, Pod>,
+}
+
+enum Change {
+    Seen(Box<Value>),
+    Gone(String, String),
+    Pod(Box<Pod>),
+    PodGone(String),
+}
+
+/// Waits at most `timeout` until all of `objects` are ready.
+pub(crate) async fn wait(
+    client: &Client,
+    applier: &Applier,
+    namespace: &str,
+    objects: &[Object],
+    timeout: Duration,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<()> {
+    let wanted: Vec<&Object> = objects.iter().filter(|object| is_judged(object.kind())).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let mut changes = watch(client, applier, namespace, &wanted).await?;
+    let mut view = View { wanted, seen: BTreeMap::new(), pods: BTreeMap::new() };
+    let (begun, mut told, mut ready) = (Instant::now(), Vec::new(), Vec::<String>::new());
+    loop {
+        match tokio::time::timeout(TICK, changes.next()).await {
+            Ok(Some(change)) => view.take(change),
+            Ok(None) | Err(_) => {}
+        }
+        let pending = view.pending();
+        for object in view.wanted.iter().map(|object| object.title()) {
+            if !ready.contains(&object) && !pending.iter().any(|(waiting, _)| waiting.title() == object) {
+                progress(Progress::Ready { object: object.clone() });
+                ready.push(object);
+            }
+        }
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let now_told: Vec<(String, String)> =
+            pending.iter().map(|(object, state)| (object.title(), view.told(object, state))).collect();
+        if now_told != told {
+            progress(Progress::Waiting { objects: now_told.clone() });
+            told = now_told;
+        }
+        let gave_up = view.is_hopeless(&pending);
+        if gave_up || begun.elapsed() > timeout {
+            let objects = view.explain(client, namespace, &pending).await;
+            return Err(Error::NotReady { objects, waited_s: begun.elapsed().as_secs(), gave_up });
+        }
+    }
+}
+
+type Changes = SelectAll<futures::stream::BoxStream<'static, Change>>;
+
+async fn watch(client: &Client, applier: &Applier, namespace: &str, wanted: &[&Object]) -> Result<Changes> {
+    let mut changes = SelectAll::new();
+    let mut kinds: Vec<&str> = Vec::new();
+    for object in wanted {
+        if kinds.contains(&object.kind()) {
+            continue;
+        }
+        kinds.push(object.kind());
+        let (resource, _) = applier.resource(object).await?;
+        let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
+        let (api_version, kind) = (resource.api_version.clone(), resource.kind.clone());
+        let stream = watcher::watcher(api, watcher::Config::default()).filter_map(move |event| {
+            let change = object_change(event, &api_version, &kind);
+            async move { change }
+        });
+        changes.push(stream.boxed());
+    }
+    let pods =
+        watcher::watcher(Api::<Pod>::namespaced(client.clone(), namespace), watcher::Config::default());
+    changes.push(pods.filter_map(|event| async move { pod_change(event) }).boxed());
+    Ok(changes)
+}
+
+fn object_change(
+    event: watcher::Result<Event<DynamicObject>>,
+    api_version: &str,
+    kind: &str,
+) -> Option<Change> {
+    match event {
+        Ok(Event::Apply(object) | Event::InitApply(object)) => {
+            let mut value = serde_json::to_value(object).ok()?;
+            // Lists do not repeat the kind of their items.
+            value["apiVersion"] = api_version.into();
+            value["kind"] = kind.into();
+            Some(Change::Seen(Box::new(value)))
+        }
+        Ok(Event::Delete(object)) => Some(Change::Gone(kind.to_owned(), object.name_any())),
+        Ok(Event::Init | Event::InitDone) => None,
+        Err(error) => {
+            tracing::debug!(%error, kind, "the watch broke and is made again");
+            None
+        }
+    }
+}
+
+fn pod_change(event: watcher::Result<Event<Pod>>) -> Option<Change> {
+    match event {
+        Ok(Event::Apply(pod) | Event::InitApply(pod)) => Some(Change::Pod(Box::new(pod))),
+        Ok(Event::Delete(pod)) => Some(Change::PodGone(pod.name_any())),
+        Ok(Event::Init | Event::InitDone) | Err(_) => None,
+    }
+}
+
+impl View<'_> {
+    fn take(&mut self, change: Change) {
+        match change {
+            Change::Seen(value) => {
+                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                self.seen.insert((text(&value["kind"]), text(&value["metadata"]["name"])), *value);
+            }
+            Change::Gone(kind, name) => drop(self.seen.remove(&(kind, name))),
+            Change::Pod(pod) => drop(self.pods.insert(pod.name_any(), *pod)),
+            Change::PodGone(name) => drop(self.pods.remove(&name)),
+        }
+    }
+
+    fn pending(&self) -> Vec<(&Object, Readiness)> {
+        let judged = self.wanted.iter().map(|object| (*object, self.judge(object)));
+        judged.filter(|(_, readiness)| *readiness != Readiness::Ready).collect()
+    }
+
+    fn judge(&self, object: &Object) -> Readiness {
+        match self.seen.get(&(object.kind().to_owned(), object.name().to_owned())) {
+            Some(value) => readiness(value),
+            None => Readiness::Waiting("not seen yet".into()),
+        }
+    }
+
+    fn told(&self, object: &Object, state: &Readiness) -> String {
+        let (Readiness::Waiting(why) | Readiness::Failed(why)) = state else { return String::new() };
+        match self.trouble(object, false) {
+            Some(trouble) => format!("{why}; {}", trouble.why),
+            None => why.clone(),
+        }
+    }
+
+    fn trouble(&self, object: &Object, alone: bool) -> Option<Trouble> {
+        let selector = object.value["spec"]["selector"]["matchLabels"].as_object()?;
+        let pods = self.pods.values().filter(|pod| {
+            let labels = pod.labels();
+            selector.iter().all(|(key, value)| labels.get(key).map(String::as_str) == value.as_str())
+        });
+        trouble(pods, alone)
+    }
+
+    /// True when something has failed for good.
+    fn is_hopeless(&self, pending: &[(&Object, Readiness)]) -> bool {
+        let alone = pending.len() == 1;
+        pending.iter().any(|(object, state)| {
+            matches!(state, Readiness::Failed(_))
+                || self.trouble(object, alone).is_some_and(|trouble| trouble.is_hopeless)
+        })
+    }
+
+    async fn explain(
+        &self,
+        client: &Client,
+        namespace: &str,
+        pending: &[(&Object, Readiness)],
+    ) -> Vec<NotReady> {
+        let mut told = Vec::new();
+        for (object, state) in pending {
+            let trouble = self.trouble(object, false);
+            let evidence = match &trouble {
+                Some(trouble) => evidence(client, namespace, trouble).await,
+                None => Evidence::default(),
+            };
+            told.push(NotReady {
+                object: object.title(),
+                source_file: object.source_file.clone(),
+                why: self.told(object, state),
+                pod: trouble.map(|trouble| trouble.pod),
+                last_event: evidence.event,
+                last_log_lines: evidence.log,
+            });
+        }
+        told
+    }
+}
