@@ -121,7 +121,11 @@ fn escaped(words: Option<Vec<String>>) -> Vec<String> {
     words.unwrap_or_default().into_iter().map(|word| word.replace("$(", "$$(")).collect()
 }
 
-fn split_environment(service: &Service) -> (Vec<(&str, &str)>, Vec<(&str, &str)>) {
+/// Names with their values, or with keys of the Secret.
+type Pairs<'a> = Vec<(&'a str, &'a str)>;
+
+/// Plain variables, and those taken from the Secret.
+fn split_environment(service: &Service) -> (Pairs<'_>, Pairs<'_>) {
     let mut plain = Vec::new();
     let mut secret = Vec::new();
     for var in &service.environment {

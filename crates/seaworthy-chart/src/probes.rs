@@ -108,9 +108,27 @@ fn from_health_test(service: &Service, test: &HealthTest) -> Value {
         return http(&path, named(service, port));
     }
     match test {
-        HealthTest::Exec(words) => exec(words),
-        HealthTest::Shell(line) => shell(line),
+        HealthTest::Exec(words) => exec(&over_tcp(service, words)),
+        HealthTest::Shell(line) => shell(&over_tcp(service, &[line.as_str()]).join(" ")),
         HealthTest::Disabled => Value::Null,
+    }
+}
+
+/// While PostgreSQL makes its first database, a temporary server answers on the socket file and on no port: a
+/// check of the socket would call it ready too early.
+fn over_tcp<T: AsRef<str>>(service: &Service, words: &[T]) -> Vec<String> {
+    let words: Vec<String> = words.iter().map(|word| word.as_ref().to_owned()).collect();
+    let is_postgres =
+        service.foreign_image().and_then(known_image).is_some_and(|known| known.name == "postgres");
+    let line = words.join(" ");
+    match words.first().and_then(|first| first.strip_prefix("pg_isready")) {
+        Some(rest) if is_postgres && !line.contains("-h") && !line.contains("--host") => {
+            let head = ["pg_isready", "-h", "127.0.0.1"]
+                .into_iter()
+                .chain(Some(rest.trim()).filter(|rest| !rest.is_empty()));
+            head.map(str::to_owned).chain(words[1..].iter().cloned()).collect()
+        }
+        _ => words,
     }
 }
 
@@ -255,8 +273,8 @@ mod tests {
                 s.ports.clear();
                 s.healthcheck = health(HealthTest::Shell("pg_isready -U todo".into()));
             },
-            "[/bin/sh,-c,pg_isready -U todo]@1",
-            "[/bin/sh,-c,pg_isready -U todo]@5",
+            "[/bin/sh,-c,pg_isready -h 127.0.0.1 -U todo]@1",
+            "[/bin/sh,-c,pg_isready -h 127.0.0.1 -U todo]@5",
             "-",
         );
     }

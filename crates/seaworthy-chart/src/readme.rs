@@ -88,11 +88,21 @@ fn values(app: &App, components: &[Component<'_>]) -> String {
     }
     for component in components {
         for setting in component_values(component) {
-            let default = setting.value.to_string().replace('|', "\\|");
-            text.push_str(&format!("| `{}.{}` | `{default}` |\n", component.key, setting.key));
+            let default = default_text(&setting.value);
+            text.push_str(&format!("| `{}.{}` | {default} |\n", component.key, setting.key));
         }
     }
     text + "\n"
+}
+
+/// Long ones are better read where they are written.
+fn default_text(value: &serde_json::Value) -> String {
+    let text = value.to_string();
+    if text.len() > 60 || text.contains(['|', '`']) {
+        "see `values.yaml`".to_owned()
+    } else {
+        format!("`{text}`")
+    }
 }
 
 fn remarks(components: &[Component<'_>]) -> String {

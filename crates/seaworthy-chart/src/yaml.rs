@@ -18,6 +18,9 @@ pub fn in_template(text: &str) -> String {
 }
 
 fn is_plain(text: &str) -> bool {
+    if is_quantity(text) {
+        return true;
+    }
     let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':' | '@' | '+');
     let first = |c: char| c.is_ascii_alphabetic() || c == '/';
     text.starts_with(first)
@@ -25,6 +28,26 @@ fn is_plain(text: &str) -> bool {
         && !text.ends_with(':')
         && !text.contains(": ")
         && !is_other_type(text)
+}
+
+/// `500m`, `512Mi`: begins with a digit and is still nothing but text to every reader.
+fn is_quantity(text: &str) -> bool {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = &text[number.len()..];
+    matches!(unit, "m" | "Ki" | "Mi" | "Gi" | "Ti")
+        && !number.is_empty()
+        && number.chars().all(|c| c.is_ascii_digit())
+}
+
+/// Keys that people look for first; the rest follows by name, and timing comes last.
+const FIRST: &[&str] =
+    &["name", "enabled", "minReplicas", "maxReplicas", "httpGet", "tcpSocket", "exec", "requests", "size"];
+const LAST: &[&str] = &["periodSeconds", "timeoutSeconds", "failureThreshold"];
+
+fn rank(key: &str) -> usize {
+    let first = FIRST.iter().position(|known| *known == key);
+    let last = LAST.iter().position(|known| *known == key).map(|at| FIRST.len() + 1 + at);
+    first.or(last).unwrap_or(FIRST.len())
 }
 
 /// Words that YAML 1.1 readers take for something else than text.
@@ -57,7 +80,9 @@ fn block(value: &Value, indent: usize) -> String {
             let line = |(key, value): (&String, &Value)| {
                 format!("{pad}{}:{}", scalar(key), after_key(value, indent + 2))
             };
-            map.iter().map(line).collect::<Vec<_>>().join("\n")
+            let mut entries: Vec<(&String, &Value)> = map.iter().collect();
+            entries.sort_by_key(|(key, _)| (rank(key), *key));
+            entries.into_iter().map(line).collect::<Vec<_>>().join("\n")
         }
         Value::Array(items) => {
             let line = |item: &Value| match item {
@@ -89,6 +114,9 @@ mod tests {
             ("a: b", "\"a: b\""),
             ("8000", "\"8000\""),
             ("1e3", "\"1e3\""),
+            ("500m", "500m"),
+            ("512Mi", "512Mi"),
+            ("m", "m"),
             ("#x", "\"#x\""),
             ("a\nb", "\"a\\nb\""),
         ] {

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use seaworthy_app::{FileMount, FileSource, Mount, Service};
+use seaworthy_app::{FileMount, FileSource, Mount, SecretSource, SecretText, Service};
 
 use crate::error::{Fault, Problem, Result};
 use crate::node::{Mark, Node, Value};
@@ -163,6 +163,12 @@ fn bind(
         return Ok(());
     };
     for (name, target, content) in files {
+        if secrets::file_is_secret(&name, &content) {
+            let source = SecretSource::Given(SecretText::new(content));
+            let key = secrets::add(cx, &service.name, &name, source);
+            service.files.push(FileMount { source: FileSource::Secret(key), target, mode: None });
+            continue;
+        }
         let config = secrets::add_config(cx, &format!("{}.{name}", service.name), content);
         service.files.push(FileMount { source: FileSource::Config(config), target, mode: None });
     }

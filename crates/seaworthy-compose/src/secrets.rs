@@ -70,8 +70,22 @@ pub fn passed_on(cx: &mut Cx<'_>, service: &str, name: &str) -> Option<EnvValue>
     Some(env_value(cx, service, name, &value))
 }
 
+/// Endings of files that hold keys.
+const SECRET_ENDINGS: &[&str] = &[".key", ".pem", ".p12", ".pfx", ".jks", ".env"];
+
+/// Whether a file belongs in the Secret rather than in the chart: by its name, or because a line of it is a key or a
+/// URL with a password.
+pub fn file_is_secret(name: &str, content: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let stem = lower.split('.').next().unwrap_or(&lower);
+    SECRET_ENDINGS.iter().any(|ending| lower.ends_with(ending))
+        || looks_secret(stem, "").is_some()
+        || content.contains("PRIVATE KEY-----")
+        || content.split_whitespace().any(|word| looks_secret("", word.trim_matches(['"', '\''])).is_some())
+}
+
 /// Adds a secret and returns its key.
-fn add(cx: &mut Cx<'_>, service: &str, name: &str, source: SecretSource) -> String {
+pub fn add(cx: &mut Cx<'_>, service: &str, name: &str, source: SecretSource) -> String {
     let variable = cx.variables.secrets.get(name).filter(|known| **known != source);
     let key = scalars::file_key(name);
     let taken =

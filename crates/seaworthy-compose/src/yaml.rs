@@ -85,7 +85,11 @@ impl Builder {
     }
 
     fn mark(&self, span: Span) -> Mark {
-        let width = if span.end.line() == span.start.line() { span.end.col() - span.start.col() } else { 1 };
+        let width = if span.end.line() == span.start.line() {
+            span.end.col().saturating_sub(span.start.col())
+        } else {
+            1
+        };
         Mark {
             file: self.file,
             line: span.start.line().max(1),

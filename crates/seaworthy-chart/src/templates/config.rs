@@ -19,10 +19,12 @@ metadata:
   name: @name@
   labels:
     {{- include "@app@.labels" (dict "root" . "component" "@name@") | nindent 4 }}
+{{- with .Values.@key@.env }}
 data:
-  {{- range $name, $value := .Values.@key@.env }}
+  {{- range $name, $value := . }}
   {{ $name }}: {{ $value | quote }}
   {{- end }}
+{{- end }}
 "#;
 
 const FILES: &str = r#"---

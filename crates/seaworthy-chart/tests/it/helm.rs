@@ -104,6 +104,22 @@ fn the_example_lints_and_renders_as_it_should() {
 }
 
 #[test]
+fn the_example_in_the_repository_lints_and_renders() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/todo/compose.yaml");
+    let compose = std::fs::read_to_string(folder).expect("the example is there");
+    let Some(text) = rendered(&compose, &[], &[]) else { return };
+    for name in ["frontend", "backend", "mcp-server"] {
+        has(document(&text, "Deployment", name), "            httpGet:\n              path: /ready\n");
+        document(&text, "Service", name);
+    }
+    let postgres = document(&text, "StatefulSet", "postgres");
+    has(
+        postgres,
+        "              - pg_isready\n              - -h\n              - 127.0.0.1\n              - -U\n",
+    );
+}
+
+#[test]
 fn the_data_stores_of_the_example_keep_their_data() {
     let Some(text) = rendered(TODO, &[], &[]) else { return };
     let redis = document(&text, "StatefulSet", "redis");

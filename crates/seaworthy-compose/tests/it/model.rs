@@ -161,6 +161,16 @@ fn a_mounted_file_becomes_a_config_and_a_mounted_folder_is_reported() {
 }
 
 #[test]
+fn a_mounted_file_that_holds_a_key_goes_into_the_secret() {
+    let text = web("volumes:\n  - ./tls.key:/tls.key:ro\n  - ./db.conf:/db.conf:ro")
+        + "\n== tls.key\nabc\n\n== db.conf\nurl = postgres://u:hunter2@db/x";
+    let app = loaded(&text).app;
+    assert!(app.configs.is_empty());
+    let keys: Vec<_> = app.secrets.iter().map(|secret| secret.key.as_str()).collect();
+    assert_eq!(keys, ["tls.key", "db.conf"]);
+}
+
+#[test]
 fn secrets_and_configs_are_mounted_as_files() {
     let text = web("secrets: [token]\nconfigs: [{source: motd, target: /etc/motd, mode: 0440}]")
         + "secrets: {token: {file: ./token.txt}}\nconfigs: {motd: {content: hello}}\n\n== token.txt\ns3cret";

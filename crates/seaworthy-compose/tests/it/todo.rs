@@ -45,3 +45,37 @@ fn the_secrets_of_the_example_are_generated_or_made_from_generated_ones() {
         ]
     );
 }
+
+#[test]
+fn the_example_in_the_repository_loads_with_nothing_left_out() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/todo");
+    let loaded = crate::load_from(&folder).unwrap_or_else(|error| panic!("{}", error.explain()));
+    assert!(
+        loaded.dropped.is_empty() && loaded.warnings.is_empty(),
+        "{:?} {:?}",
+        loaded.dropped,
+        loaded.warnings
+    );
+    assert_eq!(loaded.app.secrets.len(), 3);
+}
+
+#[test]
+fn a_damaged_file_is_refused_or_read_but_never_a_crash() {
+    let characters: Vec<char> = TODO.chars().collect();
+    let mut seed = 0x5eed_u64;
+    for _ in 0..400 {
+        // A fixed walk of damage: cut a piece out, or write something disturbing in its place.
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        let at = (seed >> 33) as usize % characters.len();
+        let length = (seed >> 20) as usize % 12;
+        let put = ["", ":", "[", "{", "- ", "&a *a", "<<: ", "${", "\"", "\t", "!x ", "| \n", "é\u{e000}"]
+            [(seed >> 50) as usize % 13];
+        let rest = (at + length).min(characters.len());
+        let damaged: String = characters[..at].iter().collect::<String>()
+            + put
+            + &characters[rest..].iter().collect::<String>();
+        if let Err(error) = crate::try_load(&damaged) {
+            assert!(!error.explain().is_empty());
+        }
+    }
+}
