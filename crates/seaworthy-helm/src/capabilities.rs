@@ -57,7 +57,8 @@ impl Capabilities {
 
     pub(crate) fn for_template(&self) -> Value {
         let (major, minor) = self.major_minor();
-        let version = KubeVersion { version: self.kube_version.clone(), plain: self.plain_version(), major, minor };
+        let version =
+            KubeVersion { version: self.kube_version.clone(), plain: self.plain_version(), major, minor };
         Value::Object(Rc::new(Root {
             fields: vec![
                 ("KubeVersion", Value::Object(Rc::new(version))),
@@ -123,8 +124,11 @@ impl Object for KubeVersion {
         Value::map(["Version", "Major", "Minor"].map(|name| (name, self.field(name).unwrap_or_default())))
     }
 
-    /// Printed by value, so Go shows the fields and not `String()`.
     fn text(&self) -> Option<String> {
+        Some(self.plain.clone())
+    }
+
+    fn formatted(&self) -> Option<String> {
         Some(format!("{{{} {} {} {}}}", self.version, self.plain, self.major, self.minor))
     }
 }

@@ -120,7 +120,9 @@ impl Chart {
         let metadata = &self.metadata;
         let reason = match () {
             () if metadata.name.is_empty() => "chart.metadata.name is required",
-            () if metadata.name != seaworthy_template::path_base(&metadata.name) => "its name is not a plain name",
+            () if metadata.name != seaworthy_template::path_base(&metadata.name) => {
+                "its name is not a plain name"
+            }
             () if metadata.version.is_empty() => "chart.metadata.version is required",
             () if seaworthy_template::version_matches("*-0", &metadata.version).is_none() => {
                 "its version is not a semantic version"
@@ -144,7 +146,9 @@ impl Chart {
             let prefix = format!("{name}/");
             let inner: Vec<File> = files
                 .into_iter()
-                .filter_map(|file| Some(File { name: file.name.strip_prefix(&prefix)?.to_owned(), data: file.data }))
+                .filter_map(|file| {
+                    Some(File { name: file.name.strip_prefix(&prefix)?.to_owned(), data: file.data })
+                })
                 .collect();
             if inner.is_empty() {
                 continue;
@@ -172,7 +176,8 @@ impl Chart {
 
     fn collect_crds(&self, path: &str, found: &mut Vec<File>) {
         let is_crd = |file: &&File| {
-            file.name.starts_with("crds/") && [".yaml", ".yml", ".json"].iter().any(|ext| file.name.ends_with(ext))
+            file.name.starts_with("crds/")
+                && [".yaml", ".yml", ".json"].iter().any(|ext| file.name.ends_with(ext))
         };
         for file in self.files.iter().filter(is_crd) {
             found.push(File { name: format!("{path}/{}", file.name), data: file.data.clone() });

@@ -14,8 +14,15 @@ pub(crate) fn process(chart: &mut Chart, given: &Values) -> Result<(), String> {
 
 /// Names in Chart.yaml that charts/ does not hold.
 pub(crate) fn missing(chart: &Chart) -> Vec<&str> {
-    let present = |wanted: &Dependency| chart.dependencies.iter().any(|subchart| subchart.name() == wanted.name);
-    chart.metadata.dependencies.iter().filter(|wanted| !present(wanted)).map(|wanted| wanted.name.as_str()).collect()
+    let present =
+        |wanted: &Dependency| chart.dependencies.iter().any(|subchart| subchart.name() == wanted.name);
+    chart
+        .metadata
+        .dependencies
+        .iter()
+        .filter(|wanted| !present(wanted))
+        .map(|wanted| wanted.name.as_str())
+        .collect()
 }
 
 fn compatible(range: &str, version: &str) -> bool {
@@ -51,7 +58,8 @@ fn enable(chart: &mut Chart, given: &Values, path: &str) -> Result<(), String> {
     for dependency in &mut listed {
         dependency.enabled = is_enabled(dependency, &all, path);
     }
-    let disabled = |name: &str| listed.iter().any(|dependency| dependency.name == name && !dependency.enabled);
+    let disabled =
+        |name: &str| listed.iter().any(|dependency| dependency.name == name && !dependency.enabled);
     chart.dependencies.retain(|subchart| !disabled(subchart.name()));
     for subchart in &mut chart.dependencies {
         let path = format!("{path}{}.", subchart.metadata.name);
@@ -65,8 +73,7 @@ fn enable(chart: &mut Chart, given: &Values, path: &str) -> Result<(), String> {
 /// Conditions decide over tags; the first path that holds a bool counts.
 fn is_enabled(dependency: &Dependency, values: &Values, path: &str) -> bool {
     let tags = values.get("tags").and_then(Json::as_object);
-    let states: Vec<bool> =
-        dependency.tags.iter().filter_map(|tag| tags?.get(tag)?.as_bool()).collect();
+    let states: Vec<bool> = dependency.tags.iter().filter_map(|tag| tags?.get(tag)?.as_bool()).collect();
     let by_tags = states.is_empty() || states.contains(&true);
     let conditions = dependency.condition.trim().split(',').filter(|condition| !condition.is_empty());
     let mut by_condition =

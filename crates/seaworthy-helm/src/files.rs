@@ -28,7 +28,8 @@ impl Files {
 
     /// `name: content` by base name, as YAML.
     fn as_map(&self, encode: impl Fn(&[u8]) -> Vec<u8>) -> String {
-        let entries = self.0.iter().map(|(name, data)| (seaworthy_template::path_base(name), Value::str(encode(data))));
+        let entries =
+            self.0.iter().map(|(name, data)| (seaworthy_template::path_base(name), Value::str(encode(data))));
         let text = yaml::write(&Value::map(entries)).unwrap_or_default();
         text.strip_suffix('\n').unwrap_or(&text).to_owned()
     }
@@ -64,14 +65,17 @@ impl Object for Files {
     }
 
     fn call(&self, name: &str, args: &[Value]) -> Result<Value, Failure> {
-        let argument = args.first().and_then(Value::as_bytes).map(String::from_utf8_lossy).unwrap_or_default();
+        let argument =
+            args.first().and_then(Value::as_bytes).map(String::from_utf8_lossy).unwrap_or_default();
         Ok(match name {
             "Get" => Value::str(self.get(&argument)),
             "GetBytes" => Value::Bytes(self.get(&argument).into()),
             "Glob" => self.glob(&argument),
             "Lines" => self.lines(&argument),
             "AsConfig" => Value::str(self.as_map(<[u8]>::to_vec)),
-            _ => Value::str(self.as_map(|data| base64::engine::general_purpose::STANDARD.encode(data).into_bytes())),
+            _ => Value::str(
+                self.as_map(|data| base64::engine::general_purpose::STANDARD.encode(data).into_bytes()),
+            ),
         })
     }
 

@@ -17,7 +17,8 @@ pub(crate) struct Rules(Vec<Rule>);
 impl Rules {
     pub fn parse(text: &str) -> Result<Rules, Error> {
         let lines = text.trim_start_matches('\u{feff}').lines().chain(["templates/.?*"]);
-        let rules = lines.map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).map(Rule::parse);
+        let rules =
+            lines.map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).map(Rule::parse);
         rules.collect::<Result<_, _>>().map(Rules)
     }
 

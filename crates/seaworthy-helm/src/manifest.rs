@@ -148,7 +148,15 @@ impl HookEvent {
             return Some(Test);
         }
         let all = [
-            PreInstall, PostInstall, PreDelete, PostDelete, PreUpgrade, PostUpgrade, PreRollback, PostRollback, Test,
+            PreInstall,
+            PostInstall,
+            PreDelete,
+            PostDelete,
+            PreUpgrade,
+            PostUpgrade,
+            PreRollback,
+            PostRollback,
+            Test,
         ];
         all.into_iter().find(|event| event.as_str() == word)
     }

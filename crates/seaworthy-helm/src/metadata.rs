@@ -73,7 +73,11 @@ pub struct Dependency {
     pub tags: Vec<String>,
     #[serde(deserialize_with = "null_default", skip_serializing_if = "std::ops::Not::not")]
     pub enabled: bool,
-    #[serde(rename = "import-values", deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        rename = "import-values",
+        deserialize_with = "null_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub import_values: Vec<Json>,
     #[serde(deserialize_with = "text", skip_serializing_if = "String::is_empty")]
     pub alias: String,
@@ -86,7 +90,8 @@ impl Metadata {
 
     /// As a template sees `.Chart`: Go's field names, every field present.
     pub(crate) fn for_template(&self, is_root: bool) -> Json {
-        let annotations = if self.annotations.is_empty() { Json::Null } else { serde_json::json!(self.annotations) };
+        let annotations =
+            if self.annotations.is_empty() { Json::Null } else { serde_json::json!(self.annotations) };
         let maintainers: Vec<Json> = self
             .maintainers
             .iter()
@@ -143,6 +148,8 @@ fn text_map<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Strin
     values.into_iter().map(|(key, value)| Ok((key, scalar_text(&value).ok_or_else(wrong)?))).collect()
 }
 
-fn null_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+fn null_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }

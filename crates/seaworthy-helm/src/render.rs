@@ -173,7 +173,11 @@ struct Unit {
     context: Value,
 }
 
-fn render_files(chart: &Chart, values: &Values, options: &RenderOptions) -> Result<BTreeMap<String, String>, Error> {
+fn render_files(
+    chart: &Chart,
+    values: &Values,
+    options: &RenderOptions,
+) -> Result<BTreeMap<String, String>, Error> {
     let mut units = Vec::new();
     let root = Map::new(MapType::Values);
     for (key, value) in values {
@@ -272,7 +276,10 @@ fn execute(units: &[Unit], options: &RenderOptions) -> Result<BTreeMap<String, S
     let mut templates = Templates::new(Options {
         limits: options.limits,
         now: options.now_unix_s.and_then(|s| jiff::Timestamp::from_second(s).ok()),
-        lookup: options.lookup.clone().map(|lookup| std::rc::Rc::new(Adapter(lookup)) as std::rc::Rc<dyn Lookup>),
+        lookup: options
+            .lookup
+            .clone()
+            .map(|lookup| std::rc::Rc::new(Adapter(lookup)) as std::rc::Rc<dyn Lookup>),
         lint: options.lint,
     });
     for unit in units {
@@ -287,8 +294,9 @@ fn execute(units: &[Unit], options: &RenderOptions) -> Result<BTreeMap<String, S
             let template = [("Name", Value::str(&unit.name)), ("BasePath", Value::str(&unit.base_path))];
             context.insert("Template", Value::map(template));
         }
-        let text =
-            templates.render(&unit.name, unit.context.clone()).map_err(|source| template_error(&unit.name, source))?;
+        let text = templates
+            .render(&unit.name, unit.context.clone())
+            .map_err(|source| template_error(&unit.name, source))?;
         rendered.insert(unit.name.clone(), text);
     }
     Ok(rendered)

@@ -54,7 +54,9 @@ pub fn set_string(line: &str, into: &mut Values) -> Result<(), Error> {
 /// `--set-json a={"b":1}`.
 pub fn set_json(line: &str, into: &mut Values) -> Result<(), Error> {
     if line.trim_start().starts_with('{') {
-        let Ok(Json::Object(mut map)) = serde_json::from_str(line) else { return Err(Error::Json(line.into())) };
+        let Ok(Json::Object(mut map)) = serde_json::from_str(line) else {
+            return Err(Error::Json(line.into()));
+        };
         map.values_mut().for_each(crate::values::as_floats);
         crate::values::merge_maps(into, map);
         return Ok(());
@@ -65,7 +67,8 @@ pub fn set_json(line: &str, into: &mut Values) -> Result<(), Error> {
 /// `--set-literal a.b=text`: everything after the first `=` is the text, commas and braces included.
 pub fn set_literal(line: &str, into: &mut Values) -> Result<(), Error> {
     let (path, text) = line.split_once('=').ok_or_else(|| Error::NoValue(line.to_owned()))?;
-    let escaped: String = text.chars().flat_map(|c| r"\,{}[]".contains(c).then_some('\\').into_iter().chain([c])).collect();
+    let escaped: String =
+        text.chars().flat_map(|c| r"\,{}[]".contains(c).then_some('\\').into_iter().chain([c])).collect();
     Parser::new(&format!("{path}={escaped}"), Mode::Text).run(into)
 }
 
@@ -149,7 +152,8 @@ impl Parser {
 
     fn index(&mut self, name: &str) -> Result<usize, Error> {
         let (text, stop) = self.until("]");
-        let index: usize = stop.and_then(|_| text.parse().ok()).ok_or_else(|| Error::Index(name.to_owned()))?;
+        let index: usize =
+            stop.and_then(|_| text.parse().ok()).ok_or_else(|| Error::Index(name.to_owned()))?;
         if index > MAX_INDEX { Err(Error::IndexTooLarge(index)) } else { Ok(index) }
     }
 

@@ -134,7 +134,8 @@ impl Tree {
     pub fn place(&self, pos: Pos) -> (usize, usize) {
         let before = &self.source.as_bytes()[..pos.min(self.source.len())];
         let line = 1 + before.iter().filter(|b| **b == b'\n').count();
-        let column = before.iter().rposition(|b| *b == b'\n').map_or(before.len(), |at| before.len() - at - 1);
+        let column =
+            before.iter().rposition(|b| *b == b'\n').map_or(before.len(), |at| before.len() - at - 1);
         (line, column)
     }
 

@@ -75,9 +75,10 @@ impl<'t> Evaluator<'_, 't> {
         let total = given + usize::from(piped);
         let wanted = arity.params.len();
         match arity.rest {
-            Some(_) if total < wanted => {
-                self.error(format!("wrong number of args for {}: want at least {wanted} got {given}", arity.name))
-            }
+            Some(_) if total < wanted => self.error(format!(
+                "wrong number of args for {}: want at least {wanted} got {given}",
+                arity.name
+            )),
             None if total != wanted => {
                 self.error(format!("wrong number of args for {}: want {wanted} got {total}", arity.name))
             }
@@ -111,7 +112,9 @@ impl<'t> Evaluator<'_, 't> {
                 self.at(At::Expr(expr));
                 self.error(format!("cannot assign nil to {}", type_name(param)))
             }
-            (ExprKind::Bool(_) | ExprKind::Number(..) | ExprKind::Str(..), _) => self.literal(dot, param, expr),
+            (ExprKind::Bool(_) | ExprKind::Number(..) | ExprKind::Str(..), _) => {
+                self.literal(dot, param, expr)
+            }
             _ => {
                 let value = self.operand(dot, expr)?;
                 self.validate(value, param)

@@ -38,7 +38,13 @@ impl Default for Limits {
 /// Reads objects of the cluster for `lookup`.
 pub trait Lookup {
     /// One object, a list when `name` is empty, or an empty map when there is none.
-    fn lookup(&self, api_version: &str, kind: &str, namespace: &str, name: &str) -> Result<serde_json::Value, String>;
+    fn lookup(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<serde_json::Value, String>;
 }
 
 /// What a rendering takes from outside.
@@ -129,7 +135,8 @@ impl Runtime {
     pub(crate) fn include(&mut self, scope: &Rc<Scope>, name: &str, dot: Value) -> Result<Vec<u8>, Failure> {
         let count = self.included.entry(name.to_owned()).or_default();
         if *count > MAX_RECURSION {
-            let message = format!("rendering template has a nested reference name: {name}: unable to execute template");
+            let message =
+                format!("rendering template has a nested reference name: {name}: unable to execute template");
             return Err(message.into());
         }
         *count += 1;
@@ -208,6 +215,7 @@ impl Templates {
         self.runtime.included.clear();
         eval::execute(&mut self.runtime, &self.scope.clone(), &tree, dot, &mut out)?;
         let out = without_no_value(out);
-        Ok(String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+        Ok(String::from_utf8(out)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 }

@@ -148,6 +148,9 @@ impl<'t> Evaluator<'_, 't> {
         match value {
             Value::Absent => self.write(b"<no value>"),
             Value::Str(text) => self.write(text),
+            Value::Object(object) if object.text().is_some() => {
+                self.write(object.text().unwrap_or_default().as_bytes())
+            }
             other => self.write(&gofmt::print(other)),
         }
     }
@@ -220,7 +223,13 @@ impl<'t> Evaluator<'_, 't> {
         Ok(())
     }
 
-    fn template(&mut self, dot: &Value, pos: Pos, name: &'t str, pipe: Option<&'t Pipe>) -> Result<(), Failure> {
+    fn template(
+        &mut self,
+        dot: &Value,
+        pos: Pos,
+        name: &'t str,
+        pipe: Option<&'t Pipe>,
+    ) -> Result<(), Failure> {
         self.at(At::Template(pos, name, pipe));
         let Some(tree) = self.scope.get(name) else {
             return self.error(format!("template {} not defined", gofmt::quote(name.as_bytes())));
@@ -303,7 +312,9 @@ impl<'t> Evaluator<'_, 't> {
             ExprKind::Number(text, number) => self.constant(text, *number),
             ExprKind::Str(_, value) => Ok(value.clone()),
             ExprKind::Variable(name, fields) if fields.is_empty() => self.var(name),
-            ExprKind::Field(_) | ExprKind::Variable(..) | ExprKind::Chain(..) => self.chain(dot, expr, &[], None),
+            ExprKind::Field(_) | ExprKind::Variable(..) | ExprKind::Chain(..) => {
+                self.chain(dot, expr, &[], None)
+            }
             ExprKind::Identifier(name) => self.function(dot, At::Expr(expr), name, &[], None),
             ExprKind::Pipe(pipe) => self.pipeline(dot, pipe),
         }
@@ -358,7 +369,9 @@ impl<'t> Evaluator<'_, 't> {
         match receiver {
             Value::Absent => return Ok(Value::Absent),
             Value::Nil => return self.error(format!("nil pointer evaluating interface {{}}.{name}")),
-            Value::Map(_) if has_args => return self.error(format!("{name} is not a method but has arguments")),
+            Value::Map(_) if has_args => {
+                return self.error(format!("{name} is not a method but has arguments"));
+            }
             Value::Map(map) => return Ok(map.get_or_zero(name)),
             Value::Object(object) => {
                 if let Some(params) = object.method(name) {

@@ -168,7 +168,12 @@ impl<'a> Lexer<'a> {
         loop {
             let Some(offset) = self.rest().find(LEFT) else {
                 if self.rest().is_empty() {
-                    return Token { kind: Kind::Eof, text: "EOF".into(), pos: self.pos, line: self.start_line };
+                    return Token {
+                        kind: Kind::Eof,
+                        text: "EOF".into(),
+                        pos: self.pos,
+                        line: self.start_line,
+                    };
                 }
                 self.pos = self.input.len();
                 return self.emit(Kind::Text);
@@ -248,7 +253,11 @@ impl<'a> Lexer<'a> {
 
     fn inside(&mut self) -> Token {
         if let Some(trim) = self.at_right_delim() {
-            return if self.paren_depth == 0 { self.right_delim(trim) } else { self.error("unclosed left paren") };
+            return if self.paren_depth == 0 {
+                self.right_delim(trim)
+            } else {
+                self.error("unclosed left paren")
+            };
         }
         let Some(c) = self.bump() else {
             return self.error("unclosed action");

@@ -456,7 +456,9 @@ impl Parser<'_> {
             Kind::Bool => ExprKind::Bool(token.text == "true"),
             Kind::Number | Kind::CharConstant => match number(&token) {
                 Some(number) => ExprKind::Number(token.text, number),
-                None => return self.error(format!("illegal number syntax: {}", quote(token.text.as_bytes()))),
+                None => {
+                    return self.error(format!("illegal number syntax: {}", quote(token.text.as_bytes())));
+                }
             },
             Kind::LeftParen => return self.parenthesized().map(Some),
             Kind::Str | Kind::RawStr => match unquote(&token.text) {
@@ -492,7 +494,11 @@ fn number(token: &Token) -> Option<Number> {
         let text = String::from_utf8(unquote(&token.text)?).ok()?;
         let mut chars = text.chars();
         let code = i64::from(u32::from(chars.next()?));
-        return chars.next().is_none().then_some(Number { int: Some(code), float: Some(code as f64), prefers_float: false });
+        return chars.next().is_none().then_some(Number {
+            int: Some(code),
+            float: Some(code as f64),
+            prefers_float: false,
+        });
     }
     let int = crate::funcs::numbers::parse_go_int(&token.text);
     let plain = token.text.replace('_', "");

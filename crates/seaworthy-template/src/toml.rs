@@ -59,7 +59,9 @@ fn table(entries: &Entries, path: &mut Vec<String>, out: &mut String) -> Result<
 fn is_table(value: &Value) -> bool {
     match value.plain() {
         Value::Map(_) => true,
-        Value::List(list) => !list.items.is_empty() && list.items.iter().all(|item| matches!(item.plain(), Value::Map(_))),
+        Value::List(list) => {
+            !list.items.is_empty() && list.items.iter().all(|item| matches!(item.plain(), Value::Map(_)))
+        }
         _ => false,
     }
 }
@@ -84,7 +86,8 @@ fn inline(value: &Value, depth: usize) -> Result<String, String> {
             if text.contains(['.', 'N', 'I']) { text.to_lowercase() } else { format!("{text}.0") }
         }
         Value::List(list) => {
-            let items = list.items.iter().map(|item| inline(item, depth + 1)).collect::<Result<Vec<_>, _>>()?;
+            let items =
+                list.items.iter().map(|item| inline(item, depth + 1)).collect::<Result<Vec<_>, _>>()?;
             format!("[{}]", items.join(", "))
         }
         Value::Map(map) => {

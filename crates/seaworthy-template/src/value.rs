@@ -108,9 +108,13 @@ pub trait Object {
     }
     /// The list or map this is made of, for `range`, `index`, `len`, `has` and encoders.
     fn plain(&self) -> Value;
-    /// Go's `String()`, when the type has one.
+    /// Go's `String()`, when the type has one: what `{{ .It }}` prints.
     fn text(&self) -> Option<String> {
         None
+    }
+    /// What `printf "%v"` and `toString` print, where Go's `String()` needs a pointer and they hold a copy.
+    fn formatted(&self) -> Option<String> {
+        self.text()
     }
 }
 
@@ -231,7 +235,9 @@ impl Value {
             Value::Map(map) => !map.is_empty(),
             Value::Time(_) => true,
             Value::Object(object) => match object.plain() {
-                plain @ (Value::List(_) | Value::Map(_)) if object.kind() != "struct" && object.kind() != "ptr" => {
+                plain @ (Value::List(_) | Value::Map(_))
+                    if object.kind() != "struct" && object.kind() != "ptr" =>
+                {
                     plain.truth()
                 }
                 _ => true,
@@ -352,12 +358,13 @@ fn equal_below(a: &Value, b: &Value, depth: usize) -> bool {
             Rc::ptr_eq(x, y)
                 || (x.kind == y.kind
                     && x.len() == y.len()
-                    && x.snapshot()
-                        .iter()
-                        .all(|(key, value)| y.get(key).is_some_and(|other| equal_below(value, &other, depth + 1))))
+                    && x.snapshot().iter().all(|(key, value)| {
+                        y.get(key).is_some_and(|other| equal_below(value, &other, depth + 1))
+                    }))
         }
         (Value::Object(x), Value::Object(y)) => {
-            Rc::ptr_eq(x, y) || (x.type_name() == y.type_name() && equal_below(&x.plain(), &y.plain(), depth + 1))
+            Rc::ptr_eq(x, y)
+                || (x.type_name() == y.type_name() && equal_below(&x.plain(), &y.plain(), depth + 1))
         }
         _ => false,
     }

@@ -25,7 +25,9 @@ pub const TABLE: &[Function] = &[
         value => Err(format!("non-function of type {}", value.type_name()).into()),
     }),
     v("print", &[], Any, |_, args| string(gofmt::sprint(args))),
-    v("printf", &[Str], Any, |_, args| string(gofmt::sprintf(args[0].as_bytes().unwrap_or_default(), &args[1..]))),
+    v("printf", &[Str], Any, |_, args| {
+        string(gofmt::sprintf(args[0].as_bytes().unwrap_or_default(), &args[1..]))
+    }),
     v("println", &[], Any, |_, args| {
         let parts: Vec<_> = args.iter().map(gofmt::print).collect();
         let mut out = parts.join(&b' ');
@@ -79,12 +81,9 @@ fn equal(a: &Value, b: &Value) -> Result<bool, Failure> {
         (Value::Str(x), Value::Str(y)) => Ok(x == y),
         _ if basic(a) == Basic::Int => Ok(int(a) == int(b)),
         _ if a.is_nil() || b.is_nil() => Ok(a.is_nil() == b.is_nil()),
-        _ if a.kind() != b.kind() => Err(format!(
-            "non-comparable types {a:?}: {}, {}: {b:?}",
-            a.type_name(),
-            b.type_name()
-        )
-        .into()),
+        _ if a.kind() != b.kind() => {
+            Err(format!("non-comparable types {a:?}: {}, {}: {b:?}", a.type_name(), b.type_name()).into())
+        }
         (Value::Time(x), Value::Time(y)) => Ok(x == y),
         _ => Err(format!("non-comparable type {b:?}: {}", b.type_name()).into()),
     }
@@ -120,10 +119,7 @@ fn position(index: &Value, len: usize) -> Result<usize, Failure> {
         value if value.is_nil() => return Err("cannot index slice/array with nil".into()),
         other => return Err(format!("cannot index slice/array with type {}", other.type_name()).into()),
     };
-    usize::try_from(n)
-        .ok()
-        .filter(|n| *n <= len)
-        .ok_or_else(|| format!("index out of range: {n}").into())
+    usize::try_from(n).ok().filter(|n| *n <= len).ok_or_else(|| format!("index out of range: {n}").into())
 }
 
 fn index(_: &mut Cx<'_>, args: &[Value]) -> Returned {

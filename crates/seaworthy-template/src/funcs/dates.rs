@@ -13,7 +13,9 @@ pub const TABLE: &[Function] = &[
     f("dateInZone", &[Str, Any, Str], |cx, a| date_in_zone(cx, &a[0], &a[1], &text(&a[2]))),
     f("date_in_zone", &[Str, Any, Str], |cx, a| date_in_zone(cx, &a[0], &a[1], &text(&a[2]))),
     f("htmlDate", &[Any], |cx, a| date_in_zone(cx, &Value::str("2006-01-02"), &a[0], "UTC")),
-    f("htmlDateInZone", &[Any, Str], |cx, a| date_in_zone(cx, &Value::str("2006-01-02"), &a[0], &text(&a[1]))),
+    f("htmlDateInZone", &[Any, Str], |cx, a| {
+        date_in_zone(cx, &Value::str("2006-01-02"), &a[0], &text(&a[1]))
+    }),
     f("dateModify", &[Str, Time], |_, a| Ok(modify(&a[0], &a[1]).unwrap_or_else(|| a[1].clone()))),
     f("date_modify", &[Str, Time], |_, a| Ok(modify(&a[0], &a[1]).unwrap_or_else(|| a[1].clone()))),
     f("mustDateModify", &[Str, Time], must_modify),
@@ -28,9 +30,7 @@ pub const TABLE: &[Function] = &[
         Value::Time(time) => string(time.as_second().to_string()),
         _ => string("0"),
     }),
-    f("toDate", &[Str, Str], |_, a| {
-        Ok(Value::Time(parse(&text(&a[0]), &text(&a[1])).unwrap_or_else(zero)))
-    }),
+    f("toDate", &[Str, Str], |_, a| Ok(Value::Time(parse(&text(&a[0]), &text(&a[1])).unwrap_or_else(zero)))),
     f("mustToDate", &[Str, Str], |_, a| {
         let (layout, value) = (text(&a[0]), text(&a[1]));
         parse(&layout, &value).map(Value::Time).ok_or_else(|| {
@@ -67,8 +67,9 @@ fn modify(by: &Value, time: &Value) -> Option<Value> {
 }
 
 fn must_modify(_: &mut Cx<'_>, args: &[Value]) -> Returned {
-    modify(&args[0], &args[1])
-        .ok_or_else(|| format!("time: invalid duration {}", crate::gofmt::quote(text(&args[0]).as_bytes())).into())
+    modify(&args[0], &args[1]).ok_or_else(|| {
+        format!("time: invalid duration {}", crate::gofmt::quote(text(&args[0]).as_bytes())).into()
+    })
 }
 
 /// `%v` of a `time.Time`.
@@ -80,7 +81,10 @@ pub fn display(time: Timestamp) -> String {
 pub fn method(receiver: &Value, name: &str) -> Option<&'static [Param]> {
     match (receiver, name) {
         (Value::Time(_), "Format") => Some(&[Param::Str]),
-        (Value::Time(_), "Unix" | "UnixNano" | "UnixMilli" | "Year" | "Month" | "Day" | "Hour" | "Minute" | "Second") => Some(&[]),
+        (
+            Value::Time(_),
+            "Unix" | "UnixNano" | "UnixMilli" | "Year" | "Month" | "Day" | "Hour" | "Minute" | "Second",
+        ) => Some(&[]),
         (Value::Time(_), "UTC" | "Local" | "String" | "IsZero") => Some(&[]),
         (Value::Duration(_), "Seconds" | "Minutes" | "Hours" | "String" | "Milliseconds") => Some(&[]),
         _ => None,
@@ -123,14 +127,54 @@ fn duration_method(nanos: i64, name: &str) -> Value {
 }
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
 /// Reference pieces, longest first where one begins another.
 const PIECES: [&str; 31] = [
-    "January", "Jan", "Monday", "Mon", "MST", "2006", "-07:00:00", "-07:00", "-0700", "-07", "Z07:00", "Z0700", "002",
-    "01", "02", "03", "04", "05", "06", "15", "PM", "pm", "_2", "1", "2", "3", "4", "5", ".000", ".999", ",000",
+    "January",
+    "Jan",
+    "Monday",
+    "Mon",
+    "MST",
+    "2006",
+    "-07:00:00",
+    "-07:00",
+    "-0700",
+    "-07",
+    "Z07:00",
+    "Z0700",
+    "002",
+    "01",
+    "02",
+    "03",
+    "04",
+    "05",
+    "06",
+    "15",
+    "PM",
+    "pm",
+    "_2",
+    "1",
+    "2",
+    "3",
+    "4",
+    "5",
+    ".000",
+    ".999",
+    ",000",
 ];
 
 /// Splits a layout into its next reference piece: literal before, piece, rest.
@@ -289,8 +333,15 @@ impl Fields {
             Some(false) if self.hour == 12 => 0,
             _ => self.hour,
         };
-        let civil =
-            jiff::civil::DateTime::new(self.year, self.month, self.day, hour, self.minute, self.second, self.nanos);
+        let civil = jiff::civil::DateTime::new(
+            self.year,
+            self.month,
+            self.day,
+            hour,
+            self.minute,
+            self.second,
+            self.nanos,
+        );
         let offset = Offset::from_seconds(self.offset_s).ok()?;
         offset.to_timestamp(civil.ok()?).ok()
     }
@@ -306,12 +357,15 @@ impl Fields {
             "01" | "02" | "15" | "03" | "04" | "05" | "06" => number(2, 2)?,
             "1" | "2" | "_2" | "3" | "4" | "5" => number(1, 2)?,
             "January" | "Jan" => {
-                let at = MONTHS.iter().position(|m| value.starts_with(if piece == "Jan" { &m[..3] } else { m }))?;
+                let at = MONTHS
+                    .iter()
+                    .position(|m| value.starts_with(if piece == "Jan" { &m[..3] } else { m }))?;
                 self.month = at as i8 + 1;
                 return Some(&value[if piece == "Jan" { 3 } else { MONTHS[at].len() }..]);
             }
             "Monday" | "Mon" => {
-                let day = DAYS.iter().find(|d| value.starts_with(if piece == "Mon" { &d[..3] } else { d }))?;
+                let day =
+                    DAYS.iter().find(|d| value.starts_with(if piece == "Mon" { &d[..3] } else { d }))?;
                 return Some(&value[if piece == "Mon" { 3 } else { day.len() }..]);
             }
             "PM" | "pm" => {

@@ -17,8 +17,12 @@ pub const TABLE: &[Function] = &[
     v("pluck", &[Str], MapParam, |_, a| {
         Ok(Value::list(a[1..].iter().filter_map(|dict| map(dict).get(&text(&a[0]))).collect()))
     }),
-    v("keys", &[], MapParam, |_, a| Ok(Value::strings(a.iter().flat_map(|dict| map(dict).keys()).map(|k| k.to_string())))),
-    f("values", &[MapParam], |_, a| Ok(Value::list(map(&a[0]).snapshot().into_iter().map(|(_, v)| v).collect()))),
+    v("keys", &[], MapParam, |_, a| {
+        Ok(Value::strings(a.iter().flat_map(|dict| map(dict).keys()).map(|k| k.to_string())))
+    }),
+    f("values", &[MapParam], |_, a| {
+        Ok(Value::list(map(&a[0]).snapshot().into_iter().map(|(_, v)| v).collect()))
+    }),
     v("pick", &[MapParam], Str, |_, a| {
         let source = map(&a[0]);
         let wanted = a[1..].iter().map(|key| text(key).into_owned());
@@ -64,7 +68,12 @@ fn merge(args: &[Value], overwrite: bool) -> Returned {
 }
 
 /// mergo's rules: empty destinations are filled; with `overwrite`, non-empty sources win.
-fn merge_into(target: &std::rc::Rc<Map>, source: &std::rc::Rc<Map>, overwrite: bool, depth: usize) -> Result<(), Failure> {
+fn merge_into(
+    target: &std::rc::Rc<Map>,
+    source: &std::rc::Rc<Map>,
+    overwrite: bool,
+    depth: usize,
+) -> Result<(), Failure> {
     if depth > MAX_VALUE_DEPTH {
         return Err(Failure::Limit { what: "levels of nested maps", limit: MAX_VALUE_DEPTH });
     }
@@ -73,15 +82,13 @@ fn merge_into(target: &std::rc::Rc<Map>, source: &std::rc::Rc<Map>, overwrite: b
     }
     for (key, value) in source.snapshot() {
         let old = target.get(&key);
+        let vacant = old.as_ref().is_none_or(super::logic::is_empty);
         match (&old, &value) {
+            // A nil never fills a gap, yet it overwrites.
+            (_, Value::Nil) if !overwrite => {}
             (Some(Value::Map(old)), Value::Map(new)) => merge_into(old, new, overwrite, depth + 1)?,
-            (None, _) => target.insert(key, value),
-            (Some(old), new) => {
-                let fills = super::logic::is_empty(old) && !super::logic::is_empty(new);
-                if fills || (overwrite && !super::logic::is_empty(new)) {
-                    target.insert(key, value);
-                }
-            }
+            _ if overwrite || vacant => target.insert(key, value),
+            _ => {}
         }
     }
     Ok(())
@@ -98,10 +105,17 @@ fn dig(_: &mut Cx<'_>, args: &[Value]) -> Returned {
     for step in path {
         let Value::Map(map) = &current else {
             let found = current.static_type();
-            return Err(format!("interface conversion: interface {{}} is {found}, not map[string]interface {{}}").into());
+            return Err(format!(
+                "interface conversion: interface {{}} is {found}, not map[string]interface {{}}"
+            )
+            .into());
         };
         let Some(key) = step.as_bytes() else {
-            return Err(format!("interface conversion: interface {{}} is {}, not string", step.static_type()).into());
+            return Err(format!(
+                "interface conversion: interface {{}} is {}, not string",
+                step.static_type()
+            )
+            .into());
         };
         match map.get(&String::from_utf8_lossy(key)) {
             Some(next) => current = next,

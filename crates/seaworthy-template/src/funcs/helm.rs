@@ -20,14 +20,20 @@ pub const TABLE: &[Function] = &[
     f("lookup", &[Str, Str, Str, Str], lookup),
     f("getHostByName", &[Str], |_, _| string("")),
     f("toYaml", &[Any], |_, a| string(yaml::write(&a[0]).unwrap_or_default().trim_end_matches_once())),
-    f("mustToYaml", &[Any], |_, a| string(yaml::write(&a[0]).map_err(Error::Message)?.trim_end_matches_once())),
-    f("toYamlPretty", &[Any], |_, a| string(yaml::write_pretty(&a[0]).unwrap_or_default().trim_end_matches_once())),
+    f("mustToYaml", &[Any], |_, a| {
+        string(yaml::write(&a[0]).map_err(Error::Message)?.trim_end_matches_once())
+    }),
+    f("toYamlPretty", &[Any], |_, a| {
+        string(yaml::write_pretty(&a[0]).unwrap_or_default().trim_end_matches_once())
+    }),
     f("fromYaml", &[Str], |_, a| Ok(from_yaml(&text(&a[0])))),
     f("fromYamlArray", &[Str], |_, a| Ok(from_yaml_array(&text(&a[0])))),
     f("toJson", &[Any], |_, a| string(json::write(&a[0], json::Style::PLAIN).unwrap_or_default())),
     f("mustToJson", &[Any], |_, a| string(json::write(&a[0], json::Style::PLAIN).map_err(Error::Message)?)),
     f("toPrettyJson", &[Any], |_, a| string(json::write(&a[0], json::Style::PRETTY).unwrap_or_default())),
-    f("mustToPrettyJson", &[Any], |_, a| string(json::write(&a[0], json::Style::PRETTY).map_err(Error::Message)?)),
+    f("mustToPrettyJson", &[Any], |_, a| {
+        string(json::write(&a[0], json::Style::PRETTY).map_err(Error::Message)?)
+    }),
     f("toRawJson", &[Any], |_, a| string(json::write(&a[0], json::Style::RAW).map_err(Error::Message)?)),
     f("mustToRawJson", &[Any], |_, a| string(json::write(&a[0], json::Style::RAW).map_err(Error::Message)?)),
     f("fromJson", &[Str], |_, a| Ok(from_json(&text(&a[0])))),

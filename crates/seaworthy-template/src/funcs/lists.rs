@@ -23,7 +23,9 @@ pub const TABLE: &[Function] = &[
     f("initial", &[Any], initial),
     f("mustInitial", &[Any], initial),
     f("reverse", &[Any], |_, a| Ok(Value::list(need(&a[0], "find reverse")?.into_iter().rev().collect()))),
-    f("mustReverse", &[Any], |_, a| Ok(Value::list(need(&a[0], "find reverse")?.into_iter().rev().collect()))),
+    f("mustReverse", &[Any], |_, a| {
+        Ok(Value::list(need(&a[0], "find reverse")?.into_iter().rev().collect()))
+    }),
     f("uniq", &[Any], uniq),
     f("mustUniq", &[Any], uniq),
     f("compact", &[Any], compact),
@@ -79,7 +81,9 @@ fn uniq(_: &mut Cx<'_>, args: &[Value]) -> Returned {
 }
 
 fn compact(_: &mut Cx<'_>, args: &[Value]) -> Returned {
-    Ok(Value::list(need(&args[0], "compact")?.into_iter().filter(|item| !super::logic::is_empty(item)).collect()))
+    Ok(Value::list(
+        need(&args[0], "compact")?.into_iter().filter(|item| !super::logic::is_empty(item)).collect(),
+    ))
 }
 
 fn without(_: &mut Cx<'_>, args: &[Value]) -> Returned {
@@ -104,7 +108,8 @@ fn slice(_: &mut Cx<'_>, args: &[Value]) -> Returned {
         return Ok(Value::Nil);
     }
     let index = |i: usize, default: usize| {
-        args.get(i).map_or(Ok(default), |value| usize::try_from(super::numbers::to_int64(value)).map_err(|_| ()))
+        args.get(i)
+            .map_or(Ok(default), |value| usize::try_from(super::numbers::to_int64(value)).map_err(|_| ()))
     };
     match (index(1, 0), index(2, list.len())) {
         (Ok(start), Ok(end)) if start <= end && end <= list.len() => {
@@ -128,7 +133,10 @@ fn concat(_: &mut Cx<'_>, args: &[Value]) -> Returned {
 
 fn chunk(_: &mut Cx<'_>, args: &[Value]) -> Returned {
     let list = need(&args[1], "chunk")?;
-    let size = usize::try_from(int(&args[0])).ok().filter(|size| *size > 0).ok_or("chunk needs a size above zero")?;
+    let size = usize::try_from(int(&args[0]))
+        .ok()
+        .filter(|size| *size > 0)
+        .ok_or("chunk needs a size above zero")?;
     let items = list.chunks(size).map(|part| Value::list(part.to_vec())).collect();
     Ok(Value::List(std::rc::Rc::new(List { elem: Elem::List, items })))
 }

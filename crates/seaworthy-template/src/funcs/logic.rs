@@ -10,7 +10,9 @@ pub const TABLE: &[Function] = &[
         _ => Ok(a[0].clone()),
     }),
     f("empty", &[Any], |_, a| yes(is_empty(&a[0]))),
-    v("coalesce", &[], Any, |_, a| Ok(a.iter().find(|value| !is_empty(value)).cloned().unwrap_or(Value::Nil))),
+    v("coalesce", &[], Any, |_, a| {
+        Ok(a.iter().find(|value| !is_empty(value)).cloned().unwrap_or(Value::Nil))
+    }),
     v("all", &[], Any, |_, a| yes(a.iter().all(|value| !is_empty(value)))),
     v("any", &[], Any, |_, a| yes(a.iter().any(|value| !is_empty(value)))),
     f("ternary", &[Any, Any, Bool], |_, a| Ok(if a[2].truth() { a[0].clone() } else { a[1].clone() })),

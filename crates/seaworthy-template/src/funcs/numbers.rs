@@ -127,7 +127,8 @@ fn steps(start: i64, stop: i64, step: i64) -> Result<Vec<i64>, Failure> {
     if step == 0 || (stop < start) != (step < 0) {
         return Ok(Vec::new());
     }
-    let count = (i128::from(stop) - i128::from(start)).unsigned_abs().div_ceil(u128::from(step.unsigned_abs()));
+    let count =
+        (i128::from(stop) - i128::from(start)).unsigned_abs().div_ceil(u128::from(step.unsigned_abs()));
     if count > MAX_LIST as u128 {
         return Err(Failure::Limit { what: "items in one list", limit: MAX_LIST as usize });
     }

@@ -18,7 +18,9 @@ pub const TABLE: &[Function] = &[
     f("randInt", &[Int, Int], |_, a| {
         let (min, max) = (int(&a[0]), int(&a[1]));
         match u64::try_from(max.saturating_sub(min)) {
-            Ok(span) if span > 0 => Ok(Value::Int(min + (uuid::Uuid::new_v4().as_u64_pair().0 % span) as i64)),
+            Ok(span) if span > 0 => {
+                Ok(Value::Int(min + (uuid::Uuid::new_v4().as_u64_pair().0 % span) as i64))
+            }
             _ => Err("invalid argument to Intn".into()),
         }
     }),
@@ -60,8 +62,9 @@ fn count(value: &Value) -> Result<usize, crate::error::Failure> {
 
 /// Random bytes of the operating system, by way of version 4 UUIDs without their fixed bits.
 fn entropy() -> impl Iterator<Item = u8> {
-    std::iter::repeat_with(|| uuid::Uuid::new_v4().into_bytes())
-        .flat_map(|bytes| bytes.into_iter().enumerate().filter(|(i, _)| !matches!(i, 6 | 8)).map(|(_, byte)| byte))
+    std::iter::repeat_with(|| uuid::Uuid::new_v4().into_bytes()).flat_map(|bytes| {
+        bytes.into_iter().enumerate().filter(|(i, _)| !matches!(i, 6 | 8)).map(|(_, byte)| byte)
+    })
 }
 
 fn random(length: &Value, wanted: impl Fn(u8) -> bool) -> Returned {

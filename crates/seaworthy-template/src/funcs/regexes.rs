@@ -66,7 +66,9 @@ fn limit(value: &Value) -> usize {
 
 fn find_all(_: &mut Cx<'_>, args: &[Value]) -> Returned {
     let regex = compile(&args[0])?;
-    Ok(Value::strings(regex.find_iter(bytes(&args[1])).take(limit(&args[2])).map(|found| found.as_bytes().to_vec())))
+    Ok(Value::strings(
+        regex.find_iter(bytes(&args[1])).take(limit(&args[2])).map(|found| found.as_bytes().to_vec()),
+    ))
 }
 
 fn replace_all(_: &mut Cx<'_>, args: &[Value]) -> Returned {

@@ -98,7 +98,11 @@ fn title(text: &str) -> String {
     let mut previous = ' ';
     text.chars()
         .map(|c| {
-            let separated = if previous.is_ascii() { !is_word(previous) } else { !previous.is_alphanumeric() && previous.is_whitespace() };
+            let separated = if previous.is_ascii() {
+                !is_word(previous)
+            } else {
+                !previous.is_alphanumeric() && previous.is_whitespace()
+            };
             previous = c;
             if separated { upper(c) } else { c }
         })
@@ -198,7 +202,9 @@ fn abbrev(left: i64, width: i64, text: &str) -> String {
     }
     let offset = if left > len { len } else { left };
     let offset = if len - offset < width - 3 { len - (width - 3) } else { offset };
-    let take = |from: i64, to: i64| chars[from.max(0) as usize..to.clamp(0, len) as usize].iter().collect::<String>();
+    let take = |from: i64, to: i64| {
+        chars[from.max(0) as usize..to.clamp(0, len) as usize].iter().collect::<String>()
+    };
     if offset <= 4 {
         return format!("{}...", take(0, width - 3));
     }

@@ -4,10 +4,8 @@ use super::{Function, Returned, f, map, string, text};
 use crate::value::Param::{Map as MapParam, Str};
 use crate::value::{Map, Value};
 
-pub const TABLE: &[Function] = &[
-    f("urlParse", &[Str], |_, a| parse(&text(&a[0]))),
-    f("urlJoin", &[MapParam], |_, a| join(&map(&a[0]))),
-];
+pub const TABLE: &[Function] =
+    &[f("urlParse", &[Str], |_, a| parse(&text(&a[0]))), f("urlJoin", &[MapParam], |_, a| join(&map(&a[0])))];
 
 /// `url.QueryEscape`.
 pub fn query_escape(bytes: &[u8]) -> String {
@@ -108,7 +106,8 @@ fn join(parts: &Map) -> Returned {
             None => Ok(String::new()),
             Some(value @ Value::Str(_)) => Ok(text(&value).into_owned()),
             Some(other) => {
-                Err(format!("unable to parse {key} key, must be of type string, but {} found", other.kind()).into())
+                Err(format!("unable to parse {key} key, must be of type string, but {} found", other.kind())
+                    .into())
             }
         }
     };

@@ -14,7 +14,8 @@ pub const TABLE: &[Function] = &[
     }),
     f("semverCompare", &[Str, Str], |_, a| {
         let constraint = text(&a[0]);
-        let groups = Constraint::parse(&constraint).ok_or_else(|| format!("improper constraint: {constraint}"))?;
+        let groups =
+            Constraint::parse(&constraint).ok_or_else(|| format!("improper constraint: {constraint}"))?;
         let version = Version::parse(&text(&a[1])).ok_or("invalid semantic version")?;
         yes(groups.matches(&version))
     }),
@@ -130,7 +131,10 @@ impl Constraint {
 
 fn parse_group(text: &str) -> Option<Vec<Comparison>> {
     if let Some((low, high)) = text.split_once(" - ") {
-        return Some(vec![Comparison::parse(&format!(">={}", low.trim()))?, Comparison::parse(&format!("<={}", high.trim()))?]);
+        return Some(vec![
+            Comparison::parse(&format!(">={}", low.trim()))?,
+            Comparison::parse(&format!("<={}", high.trim()))?,
+        ]);
     }
     let spaced = text.replace(',', " ");
     let mut words: Vec<String> = Vec::new();
@@ -148,7 +152,11 @@ fn parse_group(text: &str) -> Option<Vec<Comparison>> {
         // Comparisons may stand together without a space: `>=1.2<2`.
         let cuts: Vec<usize> = word
             .char_indices()
-            .filter(|(i, c)| *i > 0 && "<>=!~^".contains(*c) && !"<>=!~^".contains(&word[..*i].chars().last().map(String::from).unwrap_or_default()))
+            .filter(|(i, c)| {
+                *i > 0
+                    && "<>=!~^".contains(*c)
+                    && !"<>=!~^".contains(&word[..*i].chars().last().map(String::from).unwrap_or_default())
+            })
             .map(|(i, _)| i)
             .chain([word.len()])
             .collect();
@@ -201,7 +209,9 @@ impl Comparison {
             "<" => order.is_lt(),
             ">=" | "=>" => order.is_ge(),
             "<=" | "=<" if !self.open => order.is_le(),
-            "<=" | "=<" => v.major < c.major || (v.major == c.major && (self.any_minor || v.minor <= c.minor)),
+            "<=" | "=<" => {
+                v.major < c.major || (v.major == c.major && (self.any_minor || v.minor <= c.minor))
+            }
             _ => self.caret(v),
         }
     }

@@ -50,7 +50,7 @@ fn print_below(value: &Value, out: &mut Vec<u8>, depth: usize) {
         }
         Value::Time(time) => out.extend_from_slice(crate::funcs::dates::display(*time).as_bytes()),
         Value::Duration(nanos) => out.extend_from_slice(crate::funcs::durations::display(*nanos).as_bytes()),
-        Value::Object(object) => match object.text() {
+        Value::Object(object) => match object.formatted() {
             Some(text) => out.extend_from_slice(text.as_bytes()),
             None => print_below(&object.plain(), out, depth + 1),
         },

@@ -27,7 +27,9 @@ fn scientific(digits: &str, exponent: i32) -> String {
 fn positional(digits: &str, exponent: i32) -> String {
     let whole = exponent + 1;
     match usize::try_from(whole) {
-        Ok(whole) if whole > 0 && digits.len() > whole => format!("{}.{}", &digits[..whole], &digits[whole..]),
+        Ok(whole) if whole > 0 && digits.len() > whole => {
+            format!("{}.{}", &digits[..whole], &digits[whole..])
+        }
         Ok(whole) if whole > 0 => format!("{digits}{}", "0".repeat(whole - digits.len())),
         _ => format!("0.{}{digits}", "0".repeat(whole.unsigned_abs() as usize)),
     }
@@ -44,7 +46,11 @@ pub fn float_g(f: f64) -> String {
     }
     let (digits, exponent) = shortest(f);
     // With the shortest precision Go decides between the two forms as if six digits were asked for.
-    let text = if !(-4..6).contains(&exponent) { scientific(&digits, exponent) } else { positional(&digits, exponent) };
+    let text = if !(-4..6).contains(&exponent) {
+        scientific(&digits, exponent)
+    } else {
+        positional(&digits, exponent)
+    };
     signed(f, text)
 }
 
@@ -84,7 +90,7 @@ pub fn float_with(f: f64, verb: char, precision: Option<usize>) -> String {
             let exponent: i32 = exponent.parse().unwrap_or(0);
             format!("{mantissa}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
         }
-        (_, None) => return float_g(f),
+        (_, None) => float_g(f.abs()),
         (_, Some(places)) => general(f.abs(), places.max(1)),
     };
     let text = if verb.is_ascii_uppercase() { text.to_uppercase() } else { text };
@@ -98,5 +104,9 @@ fn general(f: f64, places: usize) -> String {
     let all: String = mantissa.chars().filter(|c| *c != '.').collect();
     let trimmed = all.trim_end_matches('0');
     let digits = if trimmed.is_empty() { "0" } else { trimmed };
-    if exponent < -4 || exponent >= places as i32 { scientific(digits, exponent) } else { positional(digits, exponent) }
+    if exponent < -4 || exponent >= places as i32 {
+        scientific(digits, exponent)
+    } else {
+        positional(digits, exponent)
+    }
 }

@@ -158,7 +158,7 @@ fn verb_text(verb: char, spec: &Spec, arg: &Value) -> Vec<u8> {
                 .collect();
             [b"map[".as_slice(), &parts.join(&b' '), b"]"].concat()
         }
-        Value::Object(object) => match (object.text(), verb) {
+        Value::Object(object) => match (object.formatted(), verb) {
             (Some(text), 'v' | 's' | 'q') => verb_text(verb, spec, &Value::str(text)),
             _ => verb_text(verb, spec, &object.plain()),
         },
@@ -195,10 +195,16 @@ fn scalar_text(verb: char, spec: &Spec, arg: &Value) -> Vec<u8> {
             None if spec.sharp && verb == 'v' => quote(s).into_bytes(),
             None => s.to_vec(),
         },
-        (Value::Str(s) | Value::Bytes(s), 'q') if spec.sharp && !s.contains(&b'`') => [b"`", &s[..], b"`"].concat(),
+        (Value::Str(s) | Value::Bytes(s), 'q') if spec.sharp && !s.contains(&b'`') => {
+            [b"`", &s[..], b"`"].concat()
+        }
         (Value::Str(s) | Value::Bytes(s), 'q') => quote(s).into_bytes(),
-        (Value::Str(s) | Value::Bytes(s), 'x') => s.iter().flat_map(|b| format!("{b:02x}").into_bytes()).collect(),
-        (Value::Str(s) | Value::Bytes(s), 'X') => s.iter().flat_map(|b| format!("{b:02X}").into_bytes()).collect(),
+        (Value::Str(s) | Value::Bytes(s), 'x') => {
+            s.iter().flat_map(|b| format!("{b:02x}").into_bytes()).collect()
+        }
+        (Value::Str(s) | Value::Bytes(s), 'X') => {
+            s.iter().flat_map(|b| format!("{b:02X}").into_bytes()).collect()
+        }
         _ => bad(),
     }
 }

@@ -41,7 +41,8 @@ pub fn read_with(text: &str, limits: Limits) -> Result<Value, Error> {
     if text.len() > limits.bytes {
         return Err(Error::Limit { what: "bytes", limit: limits.bytes });
     }
-    let mut builder = Builder { limits, nodes: 0, stack: Vec::new(), anchors: HashMap::new(), result: None, line: 1 };
+    let mut builder =
+        Builder { limits, nodes: 0, stack: Vec::new(), anchors: HashMap::new(), result: None, line: 1 };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| Error::Syntax {
             line: error.marker().line().max(1),
@@ -60,7 +61,9 @@ pub fn read_with(text: &str, limits: Limits) -> Result<Value, Error> {
 pub fn split_documents(text: &str) -> Vec<String> {
     let mut documents = vec![String::new()];
     for line in text.split_inclusive('\n') {
-        let marker = line.strip_prefix("---").is_some_and(|rest| rest.trim().is_empty() || rest.starts_with([' ', '#']));
+        let marker = line
+            .strip_prefix("---")
+            .is_some_and(|rest| rest.trim().is_empty() || rest.starts_with([' ', '#']));
         if marker {
             documents.push(String::new());
             let rest = line[3..].trim();
@@ -226,7 +229,9 @@ impl Builder {
         let suffix = tag.filter(|tag| tag.is_yaml_core_schema()).map(|tag| tag.suffix.as_str());
         let resolved = match (suffix, plain, tag) {
             (Some("binary"), ..) => return self.binary(text),
-            (Some("str"), ..) => return Ok(Value::String(if plain && text == "~" { "" } else { text }.to_owned())),
+            (Some("str"), ..) => {
+                return Ok(Value::String(if plain && text == "~" { "" } else { text }.to_owned()));
+            }
             (Some(_), ..) | (None, true, None) => resolve(text),
             _ => Scalar::Str,
         };

@@ -19,7 +19,9 @@ pub enum Scalar {
 pub fn resolve(text: &str) -> Scalar {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Scalar::Null,
-        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return Scalar::Bool(true),
+        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+            return Scalar::Bool(true);
+        }
         "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
             return Scalar::Bool(false);
         }
@@ -141,5 +143,7 @@ fn is_zone(text: &str) -> bool {
     }
     let Some(offset) = text.strip_prefix(['+', '-']) else { return false };
     let bytes = offset.as_bytes();
-    bytes.len() == 5 && bytes[2] == b':' && bytes.iter().enumerate().all(|(i, b)| i == 2 || b.is_ascii_digit())
+    bytes.len() == 5
+        && bytes[2] == b':'
+        && bytes.iter().enumerate().all(|(i, b)| i == 2 || b.is_ascii_digit())
 }

@@ -68,12 +68,12 @@ impl Writer {
         depth: usize,
     ) -> Result<(), String> {
         self.check(depth)?;
-        let mut sorted: Vec<_> = entries.iter().collect();
-        sorted.sort_by(|(a, _), (b, _)| compare_keys(a, b));
+        let sorted = merge_sorted(entries.iter().collect());
         for (key, value) in sorted {
             if !std::mem::take(&mut inline) {
                 self.pad(indent);
             }
+            refuse_control(key)?;
             self.key(key, indent);
             match value.plain() {
                 Value::Map(map) if !map.is_empty() => {
@@ -94,7 +94,13 @@ impl Writer {
         Ok(())
     }
 
-    fn items(&mut self, items: &[Value], indent: usize, mut inline: bool, depth: usize) -> Result<(), String> {
+    fn items(
+        &mut self,
+        items: &[Value],
+        indent: usize,
+        mut inline: bool,
+        depth: usize,
+    ) -> Result<(), String> {
         self.check(depth)?;
         for item in items {
             if !std::mem::take(&mut inline) {
@@ -102,7 +108,9 @@ impl Writer {
             }
             self.out.push_str("- ");
             match item.plain() {
-                Value::Map(map) if !map.is_empty() => self.entries(&map.snapshot(), indent + 2, true, depth + 1)?,
+                Value::Map(map) if !map.is_empty() => {
+                    self.entries(&map.snapshot(), indent + 2, true, depth + 1)?
+                }
                 Value::List(list) if !list.items.is_empty() => {
                     self.items(&list.items, indent + 2, true, depth + 1)?;
                 }
@@ -133,7 +141,11 @@ impl Writer {
             Value::Map(_) => self.out.push_str("{}"),
             Value::List(_) => self.out.push_str("[]"),
             Value::Float(f) => self.out.push_str(&float(*f)?),
-            Value::Str(bytes) => self.string(&String::from_utf8_lossy(bytes), indent, key),
+            Value::Str(bytes) => {
+                let text = String::from_utf8_lossy(bytes);
+                refuse_control(&text)?;
+                self.string(&text, indent, key);
+            }
             Value::Time(_) | Value::Bytes(_) => {
                 let text = json::write(value, json::Style::RAW)?;
                 self.string(text.trim_matches('"'), indent, key);
@@ -145,7 +157,7 @@ impl Writer {
 
     fn string(&mut self, text: &str, indent: usize, key: bool) {
         let shape = Shape::of(text);
-        let plain_type = matches!(resolve(text), Scalar::Str) && !is_base60(text);
+        let plain_type = matches!(resolve(text), Scalar::Str | Scalar::Merge) && !is_base60(text);
         if text.contains('\n') && shape.block && !key {
             return self.literal(text, indent);
         }
@@ -154,7 +166,9 @@ impl Writer {
             self.folded(text, fold, |out, c| out.push(c));
         } else if plain_type && !text.contains('\n') && shape.single {
             self.out.push('\'');
-            self.folded(text, fold, |out, c| out.extend(std::iter::repeat_n(c, if c == '\'' { 2 } else { 1 })));
+            self.folded(text, fold, |out, c| {
+                out.extend(std::iter::repeat_n(c, if c == '\'' { 2 } else { 1 }))
+            });
             self.out.push('\'');
         } else {
             self.double(text, fold);
@@ -270,9 +284,16 @@ fn push_double(out: &mut String, c: char) {
     out.push(short);
 }
 
+/// Go writes by way of JSON, and its YAML reader refuses what JSON leaves unescaped.
+fn refuse_control(text: &str) -> Result<(), String> {
+    let bad = |c: char| matches!(c, '\u{7f}'..='\u{84}' | '\u{86}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}');
+    if text.contains(bad) { Err("yaml: control characters are not allowed".into()) } else { Ok(()) }
+}
+
 /// A float after its trip through JSON: an integer when JSON wrote one.
 fn float(f: f64) -> Result<String, String> {
-    let text = gofmt::float_json(f).ok_or_else(|| format!("json: unsupported value: {}", gofmt::float_g(f)))?;
+    let text =
+        gofmt::float_json(f).ok_or_else(|| format!("json: unsupported value: {}", gofmt::float_g(f)))?;
     match resolve(&text) {
         Scalar::Int(n) => Ok(n.to_string()),
         Scalar::Uint(n) => Ok(n.to_string()),
@@ -303,7 +324,11 @@ impl Shape {
         let indicator = text.starts_with("---")
             || text.starts_with("...")
             || chars.iter().enumerate().any(|(i, c)| match (i, c) {
-                (0, '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@' | '`') => true,
+                (
+                    0,
+                    '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@'
+                    | '`',
+                ) => true,
                 (0, '?' | ':' | '-') => blank(1),
                 (0, _) => false,
                 (_, ':') => blank(i + 1),
@@ -363,6 +388,25 @@ fn is_base60(text: &str) -> bool {
         }
     }
     true
+}
+
+/// A merge sort, because go-yaml's order is not transitive (`a10` < `a1b` < `a9` < `a10`) and the standard
+/// library's sort may panic on such.
+fn merge_sorted<'e>(mut entries: Vec<&'e (std::rc::Rc<str>, Value)>) -> Vec<&'e (std::rc::Rc<str>, Value)> {
+    if entries.len() < 2 {
+        return entries;
+    }
+    let right = merge_sorted(entries.split_off(entries.len() / 2));
+    let mut right = right.into_iter().peekable();
+    let mut merged = Vec::with_capacity(entries.len() * 2);
+    for left in merge_sorted(entries) {
+        while let Some(next) = right.next_if(|next| compare_keys(&next.0, &left.0) == Ordering::Less) {
+            merged.push(next);
+        }
+        merged.push(left);
+    }
+    merged.extend(right);
+    merged
 }
 
 /// go-yaml's order of keys: letters after other characters, digits by number.

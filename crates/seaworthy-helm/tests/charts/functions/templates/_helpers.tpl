@@ -1,0 +1,4 @@
+{{/* Greets somebody. */}}
+{{- define "functions.greet" -}}
+hello {{ .name }}
+{{- end }}
