@@ -66,6 +66,7 @@ pub fn generate(app: &App, options: &Options) -> Chart {
     add("Chart.yaml", templates::chart_yaml(app, options));
     add(".helmignore", templates::HELMIGNORE.to_owned());
     add("values.yaml", values::values_yaml(app, &components));
+    add("values-dev.yaml", values::dev_values_yaml(&components));
     add("values.schema.json", schema::schema(app, &components));
     add("README.md", readme::readme(app, &components));
     add("templates/_helpers.tpl", templates::helpers(app));

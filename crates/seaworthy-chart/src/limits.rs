@@ -30,6 +30,14 @@ pub fn resources(service: &Service) -> Value {
     })
 }
 
+/// Requests for a machine where everything runs at once.
+pub fn light_requests(service: &Service) -> Value {
+    let limits = service.resources.limits;
+    let cpu_millis = limits.cpu_millis.map_or(10, |limit| limit.min(10));
+    let memory_bytes = limits.memory_bytes.map_or(32 * MIB, |limit| limit.min(32 * MIB));
+    json!({"cpu": cpu(cpu_millis), "memory": memory(memory_bytes)})
+}
+
 fn settle(request: Option<u64>, limit: Option<u64>, default: (u64, u64)) -> (u64, u64) {
     match (request, limit) {
         (Some(request), Some(limit)) => (request.min(limit), limit),

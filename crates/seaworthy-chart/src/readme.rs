@@ -19,7 +19,7 @@ pub fn readme(app: &App, components: &[Component<'_>]) -> String {
     text.push_str("\n## Install\n\n");
     text.push_str(&secrets(app));
     text.push_str(&format!(
-        "```sh\nhelm upgrade --install {name} charts/{name} --namespace {name} --create-namespace\nhelm uninstall {name} --namespace {name}    # claims of StatefulSets stay\n```\n\n"
+        "```sh\nhelm upgrade --install {name} charts/{name} --namespace {name} --create-namespace\nhelm uninstall {name} --namespace {name}    # claims of StatefulSets stay\n```\n\nOn one small machine add `--values charts/{name}/values-dev.yaml`: pods then reserve little.\n\n"
     ));
     if app.ingress.enabled {
         text.push_str(&routes(app, components));

@@ -6,7 +6,7 @@ use seaworthy_app::{App, Volume};
 use serde_json::{Map, Value, json};
 
 use crate::component::Component;
-use crate::{storage, yaml};
+use crate::{limits, storage, yaml};
 
 pub fn values_yaml(app: &App, components: &[Component<'_>]) -> String {
     let mut text = format!(
@@ -30,6 +30,22 @@ pub fn values_yaml(app: &App, components: &[Component<'_>]) -> String {
     for component in components {
         text.push('\n');
         text.push_str(&component_text(component));
+    }
+    text
+}
+
+/// `values-dev.yaml`: the same app for one small machine. What a pod may use stays, what it reserves shrinks.
+pub fn dev_values_yaml(components: &[Component<'_>]) -> String {
+    let mut text = String::from(
+        "# Lighter values for one machine: helm upgrade --install ... --values values-dev.yaml\n",
+    );
+    for component in components {
+        text.push_str(&format!("\n{}:\n", component.key));
+        let requests = yaml::after_key(&limits::light_requests(component.service), 6);
+        text.push_str(&format!("  resources:\n    requests:{requests}\n"));
+        if component.pre_stop_sleep_s > 0 {
+            text.push_str("  preStopSleepSeconds: 1\n");
+        }
     }
     text
 }

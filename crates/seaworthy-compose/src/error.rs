@@ -137,13 +137,24 @@ impl Error {
         self.0.hint.as_deref()
     }
 
-    /// Message, excerpt and hint on several lines, for a terminal. Ends without a line feed.
+    /// The line it stands on, underlined, on three lines that begin with two spaces; nothing for a place that must
+    /// not be shown, such as a line of `.env`.
+    pub fn excerpt(&self) -> Option<String> {
+        self.0.at.as_ref().filter(|at| !at.text.is_empty()).map(excerpt)
+    }
+
+    /// Message, cause, excerpt and hint on several lines, for a terminal. Ends without a line feed. Whoever prints
+    /// it need not walk [`std::error::Error::source`] any more.
     pub fn explain(&self) -> String {
         let mut out = self.to_string();
-        if let Some(at) = &self.0.at
-            && !at.text.is_empty()
-        {
-            out.push_str(&excerpt(at));
+        let mut cause = std::error::Error::source(self);
+        while let Some(source) = cause {
+            out.push_str(&format!("\n  because: {source}"));
+            cause = source.source();
+        }
+        if let Some(excerpt) = self.excerpt() {
+            out.push('\n');
+            out.push_str(&excerpt);
         }
         if let Some(hint) = &self.0.hint {
             out.push_str(&format!("\n  hint: {hint}"));
@@ -159,7 +170,7 @@ fn excerpt(at: &At) -> String {
     let indent = " ".repeat(at.column.saturating_sub(1).min(length));
     let room = length.saturating_sub(at.column.saturating_sub(1)).max(1);
     let underline = "^".repeat(at.width.clamp(1, room));
-    format!("\n  {gutter} |\n  {number} | {}\n  {gutter} | {indent}{underline}", at.text)
+    format!("  {gutter} |\n  {number} | {}\n  {gutter} | {indent}{underline}", at.text)
 }
 
 impl fmt::Display for Error {

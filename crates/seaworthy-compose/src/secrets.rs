@@ -129,7 +129,26 @@ pub fn add_variables(cx: &mut Cx<'_>) {
     for name in referred {
         use_variable(cx, &name, None);
     }
+    warn_of_broken_urls(cx);
     cx.secrets.sort_by_key(|secret| matches!(secret.source, SecretSource::Template(_)));
+}
+
+/// Compose puts a password into a URL as it is; one with `/` or `@` in it makes another URL of it.
+fn warn_of_broken_urls(cx: &mut Cx<'_>) {
+    let reserved = |value: &SecretText| value.reveal().contains(['/', '@', ':', '?', '#', '%', ' ']);
+    for url in &cx.secrets {
+        let SecretSource::Template(template) = &url.source else { continue };
+        for (name, source) in &cx.variables.secrets {
+            let is_used =
+                template.reveal().contains("://") && template.reveal().contains(&format!("${{{name}}}"));
+            if matches!(source, SecretSource::Given(value) if is_used && reserved(value)) {
+                cx.report.warn(format!(
+                    "`{name}` holds characters that have a meaning in the URL `{}`; use letters and digits",
+                    url.key
+                ));
+            }
+        }
+    }
 }
 
 /// The `secrets` and `configs` of one service.

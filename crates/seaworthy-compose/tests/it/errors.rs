@@ -312,6 +312,7 @@ fn a_missing_env_file_is_told_at_its_line() {
     let at = error.at().expect("a place");
     assert_eq!((at.line, at.column), (4, 15));
     assert!(error.to_string().contains("cannot read"), "{error}");
+    assert!(error.explain().contains("\n  because: No such file"), "{}", error.explain());
 }
 
 #[test]

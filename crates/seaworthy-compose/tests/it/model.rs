@@ -87,6 +87,16 @@ fn a_generated_variable_that_is_set_is_not_generated() {
 }
 
 #[test]
+fn a_password_that_breaks_its_url_is_warned_about() {
+    let text = web("environment: {URL: 'pg://u:${DB_PASSWORD}@db'}") + "\n== .env\nDB_PASSWORD=a/b";
+    let warnings = loaded(&text).warnings;
+    assert_eq!(
+        warnings,
+        ["`DB_PASSWORD` holds characters that have a meaning in the URL `URL`; use letters and digits"]
+    );
+}
+
+#[test]
 fn commands_are_lists_or_lines() {
     let service = only(&web("command: sh -c 'a b'\nentrypoint: [/run, x]"));
     assert_eq!(service.command.expect("stated"), ["sh", "-c", "a b"]);
