@@ -1,4 +1,5 @@
 //! Pods into processes: images, sandboxes, volumes, probes, logs, network.
+pub mod agent;
 pub mod client;
 pub mod node;
 pub mod protocol;
