@@ -44,7 +44,7 @@ async fn ready(State(app): State<App>) -> Readiness {
     let mut readiness = Readiness::default();
     readiness.require("database", check_database(&app)).await;
     readiness.prefer("redis", app.store.cache().check()).await;
-    readiness.prefer("mcp", chat::tools::check(&app)).await;
+    readiness.prefer("mcp", mcp_client::check(&app.client, &app.mcp_url)).await;
     readiness
 }
 

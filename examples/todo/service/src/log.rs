@@ -3,24 +3,28 @@
 //! `LOG_LEVEL` is a level (`INFO`) or a filter (`info,sqlx=warn`). Nothing here ever logs a header,
 //! a body or a query string: they carry passwords and tokens.
 
-use tracing_subscriber::EnvFilter;
-
-/// The MCP library tells every step of every session at `info`; a filter of `LOG_LEVEL` can ask for it back.
-const QUIETER: &str = "rmcp=warn";
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Starts logging for the process. A second call (tests) is ignored.
 pub fn init() {
-    let filter = std::env::var("LOG_LEVEL")
-        .ok()
-        .and_then(|level| EnvFilter::try_new(format!("{QUIETER},{}", level.to_lowercase())).ok())
-        .unwrap_or_else(|| EnvFilter::new(format!("{QUIETER},info")));
-    let _ = tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(true)
-        .with_span_list(false)
-        .with_env_filter(filter)
-        .try_init();
+        .with_span_list(false);
+    let _ =
+        tracing_subscriber::registry().with(filter(std::env::var("LOG_LEVEL").ok())).with(lines).try_init();
+}
+
+/// What cannot be read as a filter is `info`. The MCP library tells every step of every session at `info`, so
+/// it has to be asked for by name.
+fn filter(level: Option<String>) -> Targets {
+    let asked = level.and_then(|level| level.to_lowercase().parse::<Targets>().ok());
+    let asked = asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    let names_rmcp = asked.iter().any(|(target, _)| target.starts_with("rmcp"));
+    if names_rmcp { asked } else { asked.with_target("rmcp", LevelFilter::WARN) }
 }
 
 /// An error and its causes on one line, for a log field.

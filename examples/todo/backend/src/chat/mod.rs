@@ -5,7 +5,6 @@
 
 pub mod provider;
 pub mod rules;
-pub mod tools;
 
 use axum::Json;
 use axum::extract::State as Shared;
@@ -13,7 +12,9 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use service::clock;
 use service::metrics::count;
+use service::token::{Audience, Claims};
 use store::{Message, Role, Verdict};
 
 use crate::app::{App, AppState};
@@ -25,6 +26,8 @@ const HISTORY_WINDOW: i64 = 20;
 const HISTORY_SHOWN: i64 = 50;
 /// Tool calls a provider may make for one message.
 const ROUNDS_MAX: usize = 8;
+/// A turn lasts seconds; a token that leaks is worth nothing a minute later.
+const TOOL_TOKEN_S: u64 = 60;
 
 #[derive(Deserialize)]
 pub struct ChatRequest {
@@ -121,12 +124,13 @@ enum TurnError {
     #[error("the provider failed")]
     Provider(#[from] provider::Error),
     #[error("the tools failed")]
-    Tools(#[from] tools::Error),
+    Tools(#[from] mcp_client::Error),
     #[error("the provider made {ROUNDS_MAX} tool calls without an answer")]
     Endless,
 }
 
-/// Alternates between the provider and the tools until there is a reply.
+/// Alternates between the provider and the tools until there is a reply. Whose tasks the tools touch is in the
+/// token signed here; the provider cannot change it.
 async fn answer(
     app: &AppState,
     user: &str,
@@ -134,7 +138,8 @@ async fn answer(
     history: &[Message],
 ) -> std::result::Result<(Reply, Vec<Call>), TurnError> {
     let state = history.iter().rev().find(|m| m.role == Role::Assistant).map(state_of).unwrap_or_default();
-    let mut tools = tools::Session::new(app, user);
+    let claims = Claims::new(user, Audience::ToolCall, clock::unix_s(), TOOL_TOKEN_S);
+    let mut tools = mcp_client::Session::new(app.client.clone(), &app.mcp_url, app.keys.sign(&claims));
     let mut calls: Vec<Call> = Vec::new();
     for _ in 0..=ROUNDS_MAX {
         let turn = Turn { message, state: &state, calls: &calls };

@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use rmcp::model::JsonObject;
+use mcp_client::JsonObject;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -11,7 +11,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-use rmcp::model::JsonObject;
+use mcp_client::JsonObject;
 use serde_json::{Value, json};
 
 use self::parse::{Intent, Status, Target};

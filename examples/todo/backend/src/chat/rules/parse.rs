@@ -578,12 +578,13 @@ impl Sentence<'_> {
         Target::Title(self.text(kept))
     }
 
-    /// The original text of `words`.
+    /// The original text of `words`, without the quotes around it and the full stop after it.
     fn text(&self, words: &[Word]) -> String {
-        match (words.first(), words.last()) {
-            (Some(first), Some(last)) => self.message[first.start..last.end].to_owned(),
-            _ => String::new(),
-        }
+        const QUOTES: &[char] = &['"', '\'', '`', '\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}'];
+        let (Some(first), Some(last)) = (words.first(), words.last()) else { return String::new() };
+        let text = self.message[first.start..last.end].trim_start_matches([':', '-', ',', ' ']);
+        let text = text.trim_end_matches(['.', ',', ';', ':']);
+        text.trim_matches(QUOTES).trim_end_matches('.').trim().to_owned()
     }
 
     /// A title: without quotes and without "to my list" at its end, starting with a capital.

@@ -1,6 +1,6 @@
 //! Sentences people type, and what must come of them.
 
-use rmcp::model::JsonObject;
+use mcp_client::JsonObject;
 use serde_json::{Value, json};
 
 use super::super::provider::{Call, State, Step, Turn, Waiting};
@@ -119,8 +119,12 @@ fn adding_takes_the_title_out_of_the_sentence() {
     check("add Pay bills", &["I need to remember to pay bills"]);
     check("add Complete the report", &["add a task to complete the report"]);
     check("add Delete old photos", &["remember to delete old photos"]);
+    check(
+        "add Call mom (urgent!)",
+        &["add a task to call mom (urgent!)", "remind me to \u{201c}call mom (urgent!)\u{201d}."],
+    );
     check("add Café \u{2014} buy crème brûlée", &["add café \u{2014} buy crème brûlée"]);
-    check("add <script>alert(1)</script", &["add a task to <script>alert(1)</script>"]);
+    check("add <script>alert(1)</script>", &["add a task to <script>alert(1)</script>"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
     pub lower: String,
+    /// With its punctuation: a title keeps what it was typed with.
     pub start: usize,
     pub end: usize,
     /// Ended with a colon: `task 3: call mom`.
@@ -20,9 +21,8 @@ pub fn words(text: &str) -> Vec<Word> {
         if core.is_empty() {
             continue;
         }
-        let start = at + (core.as_ptr() as usize - piece.as_ptr() as usize);
         let lower = core.to_lowercase().replace('\u{2019}', "'");
-        found.push(Word { lower, start, end: start + core.len(), colon: piece.ends_with(':') });
+        found.push(Word { lower, start: at, end: at + piece.len(), colon: piece.ends_with(':') });
     }
     found
 }

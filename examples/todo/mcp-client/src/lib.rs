@@ -1,16 +1,20 @@
-//! Calling the MCP server: an MCP client over our own small HTTP client.
+//! Calls tools at an MCP server, over the small HTTP client of our own services.
 //!
-//! A [`Session`] belongs to one turn of one user. Its token is signed here, for that user, and lives a
-//! minute; a provider (or a model behind it) chooses tools and arguments, never whose tasks they touch.
+//! A crate of its own because the protocol library is generic throughout: its code is generated here, once,
+//! and not again with every change of the backend. A [`Session`] belongs to one bearer token: whoever holds
+//! it can choose tools and arguments, never on whose behalf they act.
+//!
+//! Start at [`Session::call`].
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use futures::stream::{self, BoxStream, StreamExt};
-use rmcp::model::{CallToolRequestParams, ClientJsonRpcMessage, JsonObject, ProtocolVersion};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+pub use rmcp::model::JsonObject;
+use rmcp::model::{CallToolRequestParams, ClientJsonRpcMessage, ProtocolVersion};
 use rmcp::service::{ClientInitializeError, RunningService, ServiceError};
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::{
@@ -20,13 +24,9 @@ use rmcp::transport::streamable_http_client::{
 use rmcp::{ClientLifecycleMode, ClientServiceExt, RoleClient};
 use serde_json::Value;
 use service::client::{self, Answer, Client};
-use service::token::{Audience, Claims};
-use service::{clock, request_id};
+use service::request_id;
 use sse_stream::{Sse, SseStream};
 
-use crate::app::AppState;
-
-const TOKEN_LIFETIME_S: u64 = 60;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const CALL_TIMEOUT: Duration = Duration::from_secs(8);
 
@@ -47,16 +47,18 @@ pub struct Outcome {
     pub failed: bool,
 }
 
-/// Tools for one turn of one user. Connects at the first call: many turns need no tool.
-pub struct Session<'a> {
-    app: &'a AppState,
-    user: &'a str,
+/// Tools on behalf of the owner of one token. Connects at the first call: many turns need no tool.
+pub struct Session {
+    client: Client,
+    url: String,
+    token: String,
     running: Option<RunningService<RoleClient, ()>>,
 }
 
-impl<'a> Session<'a> {
-    pub fn new(app: &'a AppState, user: &'a str) -> Self {
-        Self { app, user, running: None }
+impl Session {
+    /// `url` is the whole address, like `http://mcp-server:8001/mcp`.
+    pub fn new(client: Client, url: &str, token: String) -> Self {
+        Self { client, url: url.to_owned(), token, running: None }
     }
 
     pub async fn call(&mut self, tool: &'static str, arguments: JsonObject) -> Result<Outcome, Error> {
@@ -81,15 +83,14 @@ impl<'a> Session<'a> {
     }
 
     async fn connect(&self) -> Result<RunningService<RoleClient, ()>, Error> {
-        let claims = Claims::new(self.user, Audience::ToolCall, clock::unix_s(), TOKEN_LIFETIME_S);
         let mut headers = HashMap::new();
         if let Some(id) = request_id::current().and_then(|id| HeaderValue::from_str(&id).ok()) {
             headers.insert(HeaderName::from_static(request_id::HEADER), id);
         }
-        let config = StreamableHttpClientTransportConfig::with_uri(self.app.mcp_url.as_str())
-            .auth_header(self.app.keys.sign(&claims))
+        let config = StreamableHttpClientTransportConfig::with_uri(self.url.as_str())
+            .auth_header(self.token.clone())
             .custom_headers(headers);
-        let transport = StreamableHttpClientTransport::with_client(Http(self.app.client.clone()), config);
+        let transport = StreamableHttpClientTransport::with_client(Http(self.client.clone()), config);
         // One question to the server instead of a handshake; servers of older versions get the handshake.
         let lifecycle = ClientLifecycleMode::Auto {
             preferred_versions: vec![ProtocolVersion::V_2026_07_28],
@@ -112,9 +113,9 @@ pub enum CheckError {
 }
 
 /// Answers whether the MCP server is there, for `/ready`.
-pub async fn check(app: &AppState) -> Result<(), CheckError> {
-    let base = app.mcp_url.strip_suffix("/mcp").unwrap_or(&app.mcp_url);
-    let answer = app.client.send(Method::GET, &format!("{base}/health"), None, None).await?;
+pub async fn check(client: &Client, url: &str) -> Result<(), CheckError> {
+    let base = url.strip_suffix("/mcp").unwrap_or(url);
+    let answer = client.send(Method::GET, &format!("{base}/health"), None, None).await?;
     if answer.status.is_success() { Ok(()) } else { Err(CheckError::Unhealthy(answer.status)) }
 }
 

@@ -1,0 +1,87 @@
+//! Accounts and tokens.
+
+use std::process::Command;
+
+use axum::http::Method;
+use serde_json::{Value, json};
+use service::token::Audience;
+
+use crate::world::{SECRET, World, token};
+
+#[tokio::test]
+async fn accounts_and_tokens_keep_their_contract() {
+    let Some(world) = World::start().await else { return };
+    let post = |path: &'static str, body: Value| world.call(Method::POST, path, None, Some(body));
+
+    let answer = post("/api/auth/signup", json!({ "email": "nobody", "password": "short" })).await;
+    assert_eq!(answer.status, 422);
+    let body: Value = answer.json().unwrap();
+    let fields: Vec<&str> =
+        body["fields"].as_array().unwrap().iter().map(|f| f["field"].as_str().unwrap()).collect();
+    assert_eq!((body["code"].as_str(), fields), (Some("VALIDATION"), vec!["email", "password"]));
+
+    let person = world.person().await;
+    let again = json!({ "email": person.email.to_uppercase(), "password": "correct horse" });
+    assert_eq!(post("/api/auth/register", again).await.status, 409);
+
+    let wrong = post("/api/auth/login", json!({ "email": person.email, "password": "wrong horse" })).await;
+    assert_eq!(wrong.status, 401);
+    assert!(wrong.headers.contains_key("www-authenticate"));
+    let login = post("/api/auth/login", json!({ "email": person.email, "password": "correct horse" })).await;
+    assert_eq!(login.status, 200);
+    let body: Value = login.json().unwrap();
+    let second = body["access_token"].as_str().unwrap();
+
+    let me = world.call(Method::GET, "/api/auth/me", Some(second), None).await;
+    assert_eq!(me.json::<Value>().unwrap()["email"], person.email);
+    assert!(!String::from_utf8_lossy(&me.body).contains("argon2"), "no hash leaves the backend");
+
+    assert_eq!(world.call(Method::POST, "/api/auth/logout", Some(second), None).await.status, 204);
+    assert_eq!(world.call(Method::GET, "/api/auth/me", Some(second), None).await.status, 401);
+    assert_eq!(world.call(Method::GET, "/api/auth/me", Some(&person.token), None).await.status, 200);
+}
+
+#[tokio::test]
+async fn forged_expired_and_swapped_tokens_open_nothing() {
+    let Some(world) = World::start().await else { return };
+    let (ada, eve) = (world.person().await, world.person().await);
+    let forged = token(&ada.id, Audience::Session, "another secret that is also long enough", 600);
+    let expired = token(&ada.id, Audience::Session, SECRET, 5);
+    let for_tools = token(&ada.id, Audience::ToolCall, SECRET, 600);
+    let routes = [
+        (Method::GET, "/tasks", Value::Null),
+        (Method::POST, "/tasks", json!({ "title": "evil" })),
+        (Method::GET, "/tasks/1", Value::Null),
+        (Method::PUT, "/tasks/1", json!({ "title": "evil" })),
+        (Method::PATCH, "/tasks/1/complete", Value::Null),
+        (Method::DELETE, "/tasks/1", Value::Null),
+        (Method::POST, "/chat", json!({ "message": "show my tasks" })),
+        (Method::GET, "/chat/history", Value::Null),
+        (Method::DELETE, "/chat/history", Value::Null),
+    ];
+    for (method, path, body) in routes {
+        let path = format!("/api/{}{path}", ada.id);
+        let body = (!body.is_null()).then_some(body);
+        let call = |token| world.call(method.clone(), &path, token, body.clone());
+        for bad in [None, Some("garbage"), Some(forged.as_str()), Some(&expired), Some(&for_tools)] {
+            let answer = call(bad).await;
+            assert_eq!(answer.status, 401, "{method} {path} with {bad:?}");
+            assert!(answer.headers.contains_key("www-authenticate"), "{method} {path}");
+        }
+        assert_eq!(call(Some(&eve.token)).await.status, 403, "{method} {path} by another user");
+    }
+}
+
+#[test]
+fn a_short_secret_is_refused_at_start_and_never_shown() {
+    let output = Command::new(env!("CARGO_BIN_EXE_backend"))
+        .env_clear()
+        .env("DATABASE_URL", "postgres://todo@127.0.0.1:1/todo")
+        .env("BETTER_AUTH_SECRET", "hunter2")
+        .output()
+        .unwrap();
+    let log = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(log.contains("`BETTER_AUTH_SECRET` has 7 characters, it needs at least 32"), "{log}");
+    assert!(!log.contains("hunter2"), "{log}");
+}

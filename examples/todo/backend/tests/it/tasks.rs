@@ -1,0 +1,82 @@
+//! The REST table: every row, every code.
+
+use axum::http::Method;
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+#[tokio::test]
+async fn the_rest_table_keeps_its_codes() {
+    let Some(world) = World::start().await else { return };
+    let (ada, eve) = (world.person().await, world.person().await);
+    let own = |method, path: &'static str, body| world.own(&ada, method, path, body);
+
+    assert_eq!(own(Method::GET, "/tasks", Value::Null).await, (200.try_into().unwrap(), json!([])));
+    for (body, code) in [
+        (json!({ "title": "Buy milk", "description": "two bottles", "due_date": "2026-12-24" }), 201),
+        (json!({ "title": "Apples" }), 201),
+        (json!({ "title": "x".repeat(200), "description": "y".repeat(1000) }), 201),
+        (json!({ "title": "" }), 422),
+        (json!({}), 422),
+        (json!({ "title": 7 }), 422),
+        (json!({ "title": "x".repeat(201) }), 422),
+        (json!({ "title": "x", "description": "y".repeat(1001) }), 422),
+        (json!({ "title": "x", "due_date": "soon" }), 422),
+    ] {
+        let (status, answer) = own(Method::POST, "/tasks", body.clone()).await;
+        assert_eq!(status, code, "{body} -> {answer}");
+    }
+
+    let (status, task) = own(Method::GET, "/tasks/1", Value::Null).await;
+    assert_eq!(
+        (status.as_u16(), &task["title"], &task["completed"]),
+        (200, &json!("Buy milk"), &json!(false))
+    );
+    assert_eq!(own(Method::GET, "/tasks/99", Value::Null).await.0, 404);
+    assert_eq!(own(Method::GET, "/tasks/abc", Value::Null).await.0, 404);
+
+    let (status, task) = own(Method::PUT, "/tasks/1", json!({ "title": "Buy oat milk" })).await;
+    assert_eq!((status.as_u16(), &task["title"]), (200, &json!("Buy oat milk")));
+    assert_eq!((&task["description"], &task["due_date"]), (&json!("two bottles"), &json!("2026-12-24")));
+    assert_eq!(own(Method::PUT, "/tasks/1", json!({ "due_date": "" })).await.1["due_date"], Value::Null);
+    assert_eq!(own(Method::PUT, "/tasks/1", json!({ "title": " " })).await.0, 422);
+    assert_eq!(own(Method::PUT, "/tasks/99", json!({ "title": "x" })).await.0, 404);
+
+    assert_eq!(own(Method::PATCH, "/tasks/1/complete", Value::Null).await.1["completed"], true);
+    assert_eq!(world.titles(&ada).await[..2], ["Buy oat milk", "Apples"]);
+    for (path, count) in
+        [("/tasks?status=completed", 1), ("/tasks?status=pending", 2), ("/tasks?search=APP", 1)]
+    {
+        assert_eq!(own(Method::GET, path, Value::Null).await.1.as_array().unwrap().len(), count, "{path}");
+    }
+    let sorted = own(Method::GET, "/tasks?sort=title&limit=1", Value::Null).await.1;
+    assert_eq!((sorted.as_array().unwrap().len(), &sorted[0]["title"]), (1, &json!("Apples")));
+    assert_eq!(own(Method::GET, "/tasks?status=sometimes", Value::Null).await.0, 422);
+    assert_eq!(own(Method::PATCH, "/tasks/1/complete", Value::Null).await.1["completed"], false);
+    assert_eq!(own(Method::PATCH, "/tasks/99/complete", Value::Null).await.0, 404);
+
+    for method in [Method::GET, Method::DELETE] {
+        assert_eq!(world.own(&eve, method, "/tasks/1", Value::Null).await.0, 404, "another user's task");
+    }
+    assert_eq!(own(Method::DELETE, "/tasks/1", Value::Null).await.0, 204);
+    assert_eq!(own(Method::DELETE, "/tasks/1", Value::Null).await.0, 404);
+    assert_eq!(world.titles(&ada).await[0], "Apples");
+}
+
+#[tokio::test]
+async fn requests_have_bounds_and_ids() {
+    let Some(world) = World::start().await else { return };
+    let ada = world.person().await;
+    let (status, _) = world.own(&ada, Method::POST, "/tasks", json!({ "title": "x".repeat(100_000) })).await;
+    assert_eq!(status, 413);
+    let answer = world.call(Method::GET, "/api/nowhere", None, None).await;
+    assert_eq!(answer.status, 404);
+    assert_eq!(answer.json::<Value>().unwrap()["code"], "NOT_FOUND");
+    assert!(answer.headers.contains_key("x-request-id"));
+    let metrics = world.call(Method::GET, "/metrics", None, None).await;
+    let text = String::from_utf8_lossy(&metrics.body).into_owned();
+    assert!(text.contains("http_requests_total{"), "{text}");
+    assert!(!text.contains(&ada.id), "user ids are not labels");
+    let health = world.call(Method::GET, "/api/health", None, None).await;
+    assert_eq!(health.json::<Value>().unwrap()["status"], "healthy");
+}

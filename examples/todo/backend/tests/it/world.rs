@@ -1,0 +1,161 @@
+//! A running application: databases, MCP server and backend; and a person who uses it.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::http::{Method, StatusCode};
+use serde_json::{Value, json};
+use service::client::{Answer, Client};
+use service::token::{Audience, Claims, Keys};
+use store::{PoolSize, Store};
+
+use crate::databases::{self, Server};
+
+pub const SECRET: &str = "a secret that only the tests know, 40 chars";
+
+pub struct World {
+    pub client: Client,
+    pub backend: Option<Server>,
+    pub redis: Option<Server>,
+    pub postgres: Option<Server>,
+    pub mcp_url: String,
+    pub dir: tempfile::TempDir,
+    pub postgres_bin: PathBuf,
+    pub redis_bin: PathBuf,
+    pub base: String,
+    _mcp: tokio::task::JoinHandle<()>,
+}
+
+/// A registered user with a token.
+#[derive(Clone, Debug)]
+pub struct Person {
+    pub id: String,
+    pub token: String,
+    pub email: String,
+}
+
+impl World {
+    /// Starts everything; none when the machine has no databases to start, which is said.
+    pub async fn start() -> Option<Self> {
+        let (postgres_bin, redis_bin) = match databases::programs() {
+            Ok(found) => found,
+            Err(missing) if std::env::var_os("TODO_REQUIRE_DATABASES").is_some() => panic!("{missing}"),
+            Err(missing) => {
+                eprintln!("skipped: {missing}");
+                return None;
+            }
+        };
+        let dir =
+            tempfile::Builder::new().prefix("todo-test-").tempdir().expect("a directory for the databases");
+        let postgres = databases::postgres(&postgres_bin, dir.path());
+        let redis = databases::redis(&redis_bin, databases::free_port());
+        let database_url = format!("postgres://todo@127.0.0.1:{}/postgres", postgres.port);
+        let redis_url = format!("redis://127.0.0.1:{}/0", redis.port);
+        let (mcp_url, mcp) = mcp_server(&database_url, &redis_url).await;
+        let backend = backend(&database_url, &redis_url, &mcp_url);
+        let base = format!("http://127.0.0.1:{}", backend.port);
+        let world = Self {
+            client: Client::new(Duration::from_secs(20)),
+            backend: Some(backend),
+            redis: Some(redis),
+            postgres: Some(postgres),
+            mcp_url,
+            dir,
+            postgres_bin,
+            redis_bin,
+            base,
+            _mcp: mcp,
+        };
+        world.wait_until_ready().await;
+        Some(world)
+    }
+
+    pub async fn wait_until_ready(&self) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let answer = self.call(Method::GET, "/ready", None, None).await;
+            if answer.status == StatusCode::OK {
+                return;
+            }
+            let body = String::from_utf8_lossy(&answer.body).into_owned();
+            assert!(Instant::now() < deadline, "never ready: {body}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub async fn call(&self, method: Method, path: &str, token: Option<&str>, body: Option<Value>) -> Answer {
+        let url = format!("{}{path}", self.base);
+        self.client.send(method, &url, token, body.as_ref()).await.expect("the backend answers")
+    }
+
+    /// Registers somebody new.
+    pub async fn person(&self) -> Person {
+        static COUNT: AtomicUsize = AtomicUsize::new(1);
+        let email = format!("person{}@example.org", COUNT.fetch_add(1, Ordering::Relaxed));
+        let body = json!({ "email": email, "password": "correct horse", "name": "Ada" });
+        let answer = self.call(Method::POST, "/api/auth/signup", None, Some(body)).await;
+        assert_eq!(answer.status, StatusCode::CREATED);
+        let body: Value = answer.json().expect("JSON");
+        let text = |value: &Value| value.as_str().expect("a string").to_owned();
+        Person { id: text(&body["user"]["id"]), token: text(&body["access_token"]), email }
+    }
+
+    /// Calls below `/api/{user_id}` of `person`.
+    pub async fn own(&self, person: &Person, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
+        let body = (!body.is_null()).then_some(body);
+        let path = format!("/api/{}{path}", person.id);
+        let answer = self.call(method, &path, Some(&person.token), body).await;
+        (answer.status, answer.json().unwrap_or(Value::Null))
+    }
+
+    /// Says something in the conversation (a new one when none) and gives the whole reply.
+    pub async fn say(&self, person: &Person, conversation: Option<i64>, message: &str) -> Value {
+        let body = json!({ "conversation_id": conversation, "message": message });
+        let (status, reply) = self.own(person, Method::POST, "/chat", body).await;
+        assert_eq!(status, StatusCode::OK, "{message}: {reply}");
+        reply
+    }
+
+    pub async fn titles(&self, person: &Person) -> Vec<String> {
+        let (status, tasks) = self.own(person, Method::GET, "/tasks", Value::Null).await;
+        assert_eq!(status, StatusCode::OK, "{tasks}");
+        let tasks = tasks.as_array().expect("an array").clone();
+        tasks.iter().map(|task| task["title"].as_str().expect("a title").to_owned()).collect()
+    }
+}
+
+async fn mcp_server(database_url: &str, redis_url: &str) -> (String, tokio::task::JoinHandle<()>) {
+    let store =
+        Store::connect(database_url, Some(redis_url), PoolSize { min: 0, max: 4 }).expect("good addresses");
+    let limits = service::web::Limits::default();
+    let router = mcp_server::router(store, Keys::new(SECRET, None), vec!["127.0.0.1".to_owned()], limits);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}/mcp", listener.local_addr().expect("a bound socket has an address"));
+    let running = tokio::spawn(async move {
+        let _ = service::web::serve_on(listener, router, limits, std::future::pending()).await;
+    });
+    (url, running)
+}
+
+pub fn backend(database_url: &str, redis_url: &str, mcp_url: &str) -> Server {
+    let port = databases::free_port();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_backend"));
+    command
+        .env_clear()
+        .env("HOST", "127.0.0.1")
+        .env("PORT", port.to_string())
+        .env("DATABASE_URL", database_url)
+        .env("REDIS_URL", redis_url)
+        .env("MCP_SERVER_URL", mcp_url)
+        .env("BETTER_AUTH_SECRET", SECRET)
+        .env("LOG_LEVEL", "warn");
+    Server::new(command, port)
+}
+
+/// A token of our own making.
+pub fn token(user: &str, audience: Audience, secret: &str, lifetime_s: u64) -> String {
+    let now_s = service::clock::unix_s() - 10;
+    Keys::new(secret, None).sign(&Claims::new(user, audience, now_s, lifetime_s))
+}
