@@ -179,21 +179,19 @@ impl<K: Object> Kind<K> {
 
     /// Deletes the object with this uid; one that is gone already is a success.
     pub async fn delete(&self, metadata: &ObjectMeta) -> Result<(), WriteError> {
-        self.delete_with(metadata, None, None).await
+        self.delete_with(metadata, None).await
     }
 
-    /// Ends a pod at once instead of after its grace period.
+    /// As [`Kind::delete`], and says what becomes of dependents.
     pub async fn delete_with(
         &self,
         metadata: &ObjectMeta,
         propagation: Option<PropagationPolicy>,
-        grace_period_s: Option<u32>,
     ) -> Result<(), WriteError> {
         let key = Key::of(metadata);
         let params = DeleteParams {
             preconditions: Some(Preconditions { uid: metadata.uid.clone(), resource_version: None }),
             propagation_policy: propagation,
-            grace_period_seconds: grace_period_s,
             ..DeleteParams::default()
         };
         match self.api(&key).delete(&key.name, &params).await {

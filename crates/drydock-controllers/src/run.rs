@@ -15,7 +15,8 @@ use crate::cx::{Config, Cx};
 use crate::events::{Recorder, write_events};
 use crate::supervise::supervise;
 use crate::{
-    claims, deployment, endpoints, garbage, namespace, replicaset, scheduler, serviceaccount, statefulset,
+    claims, daemonset, deployment, disruption, endpoints, garbage, job, namespace, replicaset, scheduler,
+    serviceaccount, statefulset,
 };
 
 /// Between tries to make the default StorageClass, while the server is not up yet.
@@ -27,10 +28,13 @@ fn controllers() -> Vec<Controller> {
         deployment::controller(),
         replicaset::controller(),
         statefulset::controller(),
+        daemonset::controller(),
+        job::controller(),
         claims::controller(),
         claims::volume::controller(),
         scheduler::controller(),
         endpoints::controller(),
+        disruption::controller(),
         serviceaccount::controller(),
         namespace::controller(),
         garbage::controller(),

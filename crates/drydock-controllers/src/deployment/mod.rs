@@ -25,6 +25,7 @@ use serde_json::{Map, Value, json};
 
 use self::plan::{Plan, Update, plan};
 use self::progress::News;
+pub use self::proportion::part_of;
 use self::revision::{REVISION, Sets};
 use crate::controller::{Controller, Next, Synced};
 use crate::cx::Cx;

@@ -1,0 +1,164 @@
+//! Keeps one pod of each DaemonSet on every node it may run on.
+//!
+//! Reads: DaemonSet, Node, Pod. Writes: pods (create bound to a node by affinity, delete),
+//! DaemonSet status. Updates replace one pod at a time. No revision history is kept yet, so
+//! `kubectl rollout undo` has nothing to go back to.
+//!
+//! Start at [`reconcile`]; the decision itself is [`plan::plan`], which is pure.
+
+mod plan;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetSpec};
+use k8s_openapi::api::core::v1::{
+    Affinity, Node, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Pod, Toleration,
+};
+
+use self::plan::{Plan, plan, status};
+use crate::controller::{Controller, Next, Synced};
+use crate::cx::Cx;
+use crate::hash::short_hash;
+use crate::key::Key;
+use crate::kind::WriteError;
+use crate::owner::{self, claim, sort_children};
+use crate::pods;
+use crate::queue::Queue;
+
+const NAME: &str = "daemonset-controller";
+pub const REVISION_LABEL: &str = "controller-revision-hash";
+/// What a daemon's pod puts up with: it belongs to the node, whatever state that is in.
+const TOLERATED: [(&str, &str); 5] = [
+    ("node.kubernetes.io/not-ready", "NoExecute"),
+    ("node.kubernetes.io/unreachable", "NoExecute"),
+    ("node.kubernetes.io/disk-pressure", "NoSchedule"),
+    ("node.kubernetes.io/memory-pressure", "NoSchedule"),
+    ("node.kubernetes.io/unschedulable", "NoSchedule"),
+];
+
+pub fn controller() -> Controller {
+    Controller {
+        name: NAME,
+        workers: 2,
+        watches,
+        reconcile: |cx, key| Box::pin(async move { Ok(reconcile(&cx, &key).await?) }),
+    }
+}
+
+fn watches(cx: &Arc<Cx>, queue: &Arc<Queue>) -> Vec<Synced> {
+    let q = queue.clone();
+    cx.kinds.daemon_sets.cache.subscribe(move |_, new| {
+        if let Some(set) = new {
+            q.add(Key::of(&set.metadata));
+        }
+    });
+    let q = queue.clone();
+    cx.kinds.pods.cache.subscribe(move |old, new| owner::wake_owner(&q, "DaemonSet", old, new));
+    let (q, weak) = (queue.clone(), Arc::downgrade(cx));
+    cx.kinds.nodes.cache.subscribe(move |old, new| {
+        let same = old
+            .zip(new)
+            .is_some_and(|(old, new)| old.spec == new.spec && old.metadata.labels == new.metadata.labels);
+        if let (false, Some(cx)) = (same, weak.upgrade()) {
+            cx.kinds.daemon_sets.cache.all().iter().for_each(|set| q.add(Key::of(&set.metadata)));
+        }
+    });
+    let kinds = &cx.kinds;
+    vec![kinds.daemon_sets.cache.synced(), kinds.pods.cache.synced(), kinds.nodes.cache.synced()]
+}
+
+/// One DaemonSet with its pods and all nodes.
+pub struct Observed {
+    pub set: Arc<DaemonSet>,
+    pub spec: DaemonSetSpec,
+    pub pods: Vec<Arc<Pod>>,
+    pub nodes: Vec<Arc<Node>>,
+    pub now: Timestamp,
+}
+
+impl Observed {
+    pub fn revision(&self) -> String {
+        short_hash(&self.spec.template, 0)
+    }
+}
+
+pub async fn reconcile(cx: &Cx, key: &Key) -> Result<Next, WriteError> {
+    let Some(observed) = observe(cx, key).await? else { return Ok(Next::WaitForChange) };
+    let plan = plan(&observed);
+    act(cx, &observed, &plan).await?;
+    write_status(cx, &observed).await?;
+    Ok(Next::after(plan.look_again))
+}
+
+async fn observe(cx: &Cx, key: &Key) -> Result<Option<Observed>, WriteError> {
+    let Some(set) = cx.kinds.daemon_sets.get(key).filter(|set| !owner::is_deleting(&set.metadata)) else {
+        return Ok(None);
+    };
+    let Some(spec) = set.spec.clone() else { return Ok(None) };
+    let candidates = cx.kinds.pods.cache.in_namespace(&key.namespace);
+    let children = sort_children(&set.metadata, &spec.selector, candidates);
+    let pods = claim(&*set, &cx.kinds.pods, children).await?;
+    Ok(Some(Observed { set, spec, pods, nodes: cx.kinds.nodes.cache.all(), now: cx.now() }))
+}
+
+async fn act(cx: &Cx, observed: &Observed, plan: &Plan) -> Result<(), WriteError> {
+    let set = &observed.set;
+    for pod in &plan.delete {
+        cx.kinds.pods.delete(&pod.metadata).await?;
+        let message = format!("Deleted pod: {}", Key::of(&pod.metadata).name);
+        cx.recorder.normal(NAME, &**set, "SuccessfulDelete", message);
+    }
+    for node in &plan.create {
+        let created = cx.kinds.pods.create(&pod(observed, node)).await;
+        let created = created.inspect_err(|error| {
+            cx.recorder.warning(NAME, &**set, "FailedCreate", format!("Error creating: {}", error.detail()));
+        })?;
+        let message = format!("Created pod: {}", Key::of(&created.metadata).name);
+        cx.recorder.normal(NAME, &**set, "SuccessfulCreate", message);
+    }
+    Ok(())
+}
+
+fn pod(observed: &Observed, node: &str) -> Pod {
+    let key = Key::of(&observed.set.metadata);
+    let mut pod =
+        pods::from_template(&observed.spec.template, &key.namespace, owner::reference(&*observed.set));
+    pod.metadata.generate_name = Some(format!("{}-", key.name));
+    pod.metadata.labels.get_or_insert_default().insert(REVISION_LABEL.into(), observed.revision());
+    let spec = pod.spec.get_or_insert_default();
+    let only_there = NodeSelectorRequirement {
+        key: "metadata.name".into(),
+        operator: "In".into(),
+        values: Some(vec![node.to_owned()]),
+    };
+    let term = NodeSelectorTerm { match_fields: Some(vec![only_there]), match_expressions: None };
+    let affinity: &mut Affinity = spec.affinity.get_or_insert_default();
+    let affinity: &mut NodeAffinity = affinity.node_affinity.get_or_insert_default();
+    affinity.required_during_scheduling_ignored_during_execution =
+        Some(NodeSelector { node_selector_terms: vec![term] });
+    let tolerations = spec.tolerations.get_or_insert_default();
+    tolerations.extend(TOLERATED.iter().map(|(key, effect)| Toleration {
+        key: Some((*key).to_owned()),
+        operator: Some("Exists".into()),
+        effect: Some((*effect).to_owned()),
+        ..Toleration::default()
+    }));
+    pod
+}
+
+async fn write_status(cx: &Cx, observed: &Observed) -> Result<(), WriteError> {
+    let key = Key::of(&observed.set.metadata);
+    let Some(set) = cx.kinds.daemon_sets.get(&key) else { return Ok(()) };
+    let uid = owner::uid(&set.metadata);
+    let mut pods = cx.kinds.pods.cache.in_namespace(&key.namespace);
+    pods.retain(|pod| owner::is_controlled_by(&pod.metadata, uid));
+    let after =
+        Observed { set, spec: observed.spec.clone(), pods, nodes: observed.nodes.clone(), now: cx.now() };
+    let wanted = status(&after);
+    if after.set.status.as_ref() == Some(&wanted) {
+        return Ok(());
+    }
+    cx.kinds.daemon_sets.replace_status(&DaemonSet { status: Some(wanted), ..(*after.set).clone() }).await?;
+    Ok(())
+}

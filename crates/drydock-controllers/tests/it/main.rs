@@ -1,0 +1,11 @@
+//! The controllers at work: a real store and API in one process, and a kubelet that only pretends.
+
+#![allow(clippy::unwrap_used)] // A helper that unwraps nothing has failed its test, as it should.
+
+mod cleanup;
+mod kubelet;
+mod network;
+mod rollouts;
+mod stateful;
+mod tasks;
+mod world;

@@ -1,0 +1,73 @@
+//! Jobs and DaemonSets.
+
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::batch::v1::Job;
+use serde_json::{Value, json};
+
+use crate::kubelet::NODE;
+use crate::world::World;
+
+fn job(phase: &str, spec: Value) -> Value {
+    let mut job = json!({
+        "metadata": { "name": "task" },
+        "spec": { "template": {
+            "metadata": { "annotations": { "test/ends": phase } },
+            "spec": { "restartPolicy": "Never", "containers": [{ "name": "c", "image": "one" }] },
+        } },
+    });
+    spec.as_object().unwrap().iter().for_each(|(key, value)| job["spec"][key] = value.clone());
+    job
+}
+
+async fn ended(world: &World, condition: &str) -> Job {
+    let jobs = world.api::<Job>();
+    world
+        .until(&format!("the job's condition {condition}"), || async {
+            let job = jobs.get("task").await.ok()?;
+            let conditions = job.status.as_ref()?.conditions.as_ref()?;
+            conditions.iter().any(|c| c.type_ == condition && c.status == "True").then_some(job.clone())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_job_completes_when_enough_pods_have_succeeded() {
+    let world = World::start().await;
+    world.create::<Job>(job("Succeeded", json!({ "completions": 3, "parallelism": 2 }))).await;
+    let job = ended(&world, "Complete").await;
+    assert_eq!(job.status.unwrap().succeeded, Some(3));
+    assert_eq!(world.pods().await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_job_that_may_not_fail_fails_with_its_first_pod() {
+    let world = World::start().await;
+    world.create::<Job>(job("Failed", json!({ "backoffLimit": 0 }))).await;
+    let job = ended(&world, "Failed").await;
+    let conditions = job.status.unwrap().conditions.unwrap();
+    let failed = conditions.iter().find(|condition| condition.type_ == "Failed").unwrap();
+    assert_eq!(failed.reason.as_deref(), Some("BackoffLimitExceeded"));
+}
+
+#[tokio::test]
+async fn a_daemon_set_has_a_pod_on_the_node() {
+    let world = World::start().await;
+    let labels = json!({ "app": "log" });
+    let set = json!({
+        "metadata": { "name": "log" },
+        "spec": { "selector": { "matchLabels": labels }, "template": {
+            "metadata": { "labels": labels },
+            "spec": { "containers": [{ "name": "c", "image": "one" }] },
+        } },
+    });
+    world.create::<DaemonSet>(set).await;
+    let sets = world.api::<DaemonSet>();
+    world
+        .until("the daemon available", || async {
+            let status = sets.get("log").await.ok()?.status?;
+            (status.number_available == Some(1) && status.updated_number_scheduled == Some(1)).then_some(())
+        })
+        .await;
+    let pods = world.pods().await;
+    assert_eq!(pods[0].spec.as_ref().unwrap().node_name.as_deref(), Some(NODE));
+}

@@ -1,0 +1,137 @@
+//! One small cluster per test. Start at [`World::start`].
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use drydock_api::{Api as Server, ApiConfig, NoNode, Pki};
+use drydock_controllers::Config;
+use drydock_store::Store;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::kubelet;
+
+/// Ample even on a busy machine; reached only by a test that fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct World {
+    pub client: Client,
+    pub folder: TempDir,
+    shutdown: CancellationToken,
+    controllers: Option<JoinHandle<()>>,
+    _server: Server,
+}
+
+impl World {
+    /// A cluster with one ready node, all controllers, and namespaces that have their service account.
+    pub async fn start() -> World {
+        let _already_set = tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+            .with_test_writer()
+            .try_init();
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().join("store.redb")).unwrap();
+        let pki = Arc::new(Pki::open(&folder.path().join("pki")).unwrap());
+        let server = Server::new(ApiConfig::default(), store, pki, Arc::new(NoNode)).await.unwrap();
+        let shutdown = CancellationToken::new();
+        let config = Config::new("CA", folder.path().join("volumes"));
+        let controllers = tokio::spawn(drydock_controllers::run(server.client(), config, shutdown.clone()));
+        tokio::spawn(kubelet::run(server.client(), shutdown.clone()));
+        let controllers = Some(controllers);
+        World { client: server.client(), folder, shutdown, controllers, _server: server }
+    }
+
+    /// Stops the controllers and waits for every one of them.
+    pub async fn stop(mut self) {
+        self.shutdown.cancel();
+        if let Some(controllers) = self.controllers.take() {
+            controllers.await.unwrap();
+        }
+    }
+
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), "default")
+    }
+
+    pub async fn create<K>(&self, object: Value) -> K
+    where
+        K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + Debug
+            + Serialize
+            + DeserializeOwned,
+    {
+        let object: K = serde_json::from_value(object).unwrap();
+        self.api::<K>().create(&PostParams::default(), &object).await.unwrap()
+    }
+
+    pub async fn patch<K>(&self, name: &str, patch: Value) -> K
+    where
+        K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
+        self.api::<K>().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap()
+    }
+
+    /// The pods of namespace `default`, by name.
+    pub async fn pods(&self) -> Vec<Pod> {
+        let mut pods = self.api::<Pod>().list(&ListParams::default()).await.unwrap().items;
+        pods.sort_by_key(|pod| pod.metadata.name.clone());
+        pods
+    }
+
+    /// Waits until `see` returns what it was looking for; names `what` if it never does.
+    pub async fn until<T, F>(&self, what: &str, see: impl Fn() -> F) -> T
+    where
+        F: Future<Output = Option<T>>,
+    {
+        let looking = async {
+            loop {
+                if let Some(seen) = see().await {
+                    return seen;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, looking).await {
+            Ok(seen) => seen,
+            Err(_) => panic!("never saw {what}; pods: {}", self.describe().await),
+        }
+    }
+
+    async fn describe(&self) -> String {
+        let events: Api<k8s_openapi::api::core::v1::Event> = Api::all(self.client.clone());
+        let events = events.list(&ListParams::default()).await.map(|list| list.items).unwrap_or_default();
+        let events: Vec<String> = events.iter().filter_map(|event| event.message.clone()).collect();
+        let pods: Vec<String> = self
+            .pods()
+            .await
+            .iter()
+            .map(|pod| {
+                let status = pod.status.clone().unwrap_or_default();
+                format!("{}: {:?}", pod.metadata.name.clone().unwrap_or_default(), status.phase)
+            })
+            .collect();
+        format!("{pods:#?}\nevents: {events:#?}")
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
