@@ -4,12 +4,16 @@ use drydock_store::List;
 use serde_json::{Value, json};
 
 use crate::meta;
+use crate::resource::create::random_suffix;
 use crate::server::Cx;
 use crate::status::ApiError;
 use crate::stored;
 
 const DEFAULT_STORAGE_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 const DEFAULT_INGRESS_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
+
+const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+const TOKEN_EXPIRATION_S: u32 = 3607;
 
 /// Objects are created only in namespaces that exist and are to stay.
 pub(crate) fn check_namespace(cx: &Cx) -> Result<(), ApiError> {
@@ -33,8 +37,11 @@ pub(crate) fn mutate(cx: &Cx, new: &mut Value, old: Option<&Value>) -> Result<()
         return Ok(());
     }
     match (cx.kind.group(), cx.kind.plural()) {
-        ("", "pods") => Ok(default_pod(new)),
-        ("", "namespaces") => Ok(default_namespace(new)),
+        ("", "pods") => mount_token(cx, new),
+        ("", "namespaces") => {
+            default_namespace(new);
+            Ok(())
+        }
         ("", "persistentvolumeclaims") if new["spec"].get("storageClassName").is_none() => default_class(
             cx,
             new,
@@ -53,20 +60,85 @@ pub(crate) fn mutate(cx: &Cx, new: &mut Value, old: Option<&Value>) -> Result<()
     }
 }
 
-fn default_pod(pod: &mut Value) {
-    if !pod["spec"].is_object() {
-        return;
-    }
-    if pod["spec"]["serviceAccountName"].as_str().unwrap_or("").is_empty() {
-        pod["spec"]["serviceAccountName"] = "default".into();
+/// Gives a pod its account, the tolerations of a node that is briefly away, and the account's token as files.
+fn mount_token(cx: &Cx, pod: &mut Value) -> Result<(), ApiError> {
+    let namespace = meta::namespace(pod).to_owned();
+    let Some(spec) = pod.get_mut("spec").filter(|spec| spec.is_object()) else { return Ok(()) };
+    if spec["serviceAccountName"].as_str().unwrap_or("").is_empty() {
+        spec["serviceAccountName"] = "default".into();
     }
     // The older name of the same field, which typed clients still read.
-    pod["spec"]["serviceAccount"] = pod["spec"]["serviceAccountName"].clone();
-    if pod["spec"].get("priority").is_none() {
-        pod["spec"]["priority"] = 0.into();
+    spec["serviceAccount"] = spec["serviceAccountName"].clone();
+    fill(spec, "priority", 0.into());
+    fill(spec, "preemptionPolicy", "PreemptLowerPriority".into());
+    tolerate_short_outages(spec);
+    let key =
+        format!("core/serviceaccounts/{namespace}/{}", spec["serviceAccountName"].as_str().unwrap_or(""));
+    let account = cx.server.store.get(&key).map(|entry| stored::decode(&entry)).transpose()?;
+    // Without the account the node mounts the token later, if the account has appeared by then.
+    let Some(account) = account else { return Ok(()) };
+    let wanted = spec["automountServiceAccountToken"].as_bool();
+    if wanted.or(account.value["automountServiceAccountToken"].as_bool()) != Some(false) {
+        add_token_volume(spec);
     }
-    if pod["spec"].get("preemptionPolicy").is_none() {
-        pod["spec"]["preemptionPolicy"] = "PreemptLowerPriority".into();
+    Ok(())
+}
+
+fn fill(spec: &mut Value, field: &str, value: Value) {
+    if spec.get(field).is_none_or(Value::is_null) {
+        spec[field] = value;
+    }
+}
+
+fn push(parent: &mut Value, field: &str, item: Value) {
+    match parent[field].as_array_mut() {
+        Some(list) => list.push(item),
+        None => parent[field] = json!([item]),
+    }
+}
+
+fn tolerate_short_outages(spec: &mut Value) {
+    for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
+        let mut present = spec["tolerations"].as_array().into_iter().flatten();
+        if present.all(|toleration| toleration["key"] != key) {
+            let seconds =
+                json!({ "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300 });
+            push(spec, "tolerations", seconds);
+        }
+    }
+}
+
+/// A volume with token, CA and namespace in every container that has nothing else in that place.
+fn add_token_volume(spec: &mut Value) {
+    let name = format!("kube-api-access-{}", random_suffix());
+    let mut mounted = false;
+    for list in ["initContainers", "containers"] {
+        for container in spec[list].as_array_mut().into_iter().flatten() {
+            let mut mounts = container["volumeMounts"].as_array().into_iter().flatten();
+            if mounts.any(|mount| mount["mountPath"] == TOKEN_PATH) {
+                continue;
+            }
+            push(
+                container,
+                "volumeMounts",
+                json!({ "name": name, "mountPath": TOKEN_PATH, "readOnly": true }),
+            );
+            mounted = true;
+        }
+    }
+    if mounted {
+        let sources = json!([
+            { "serviceAccountToken": { "path": "token", "expirationSeconds": TOKEN_EXPIRATION_S } },
+            { "configMap": { "name": "kube-root-ca.crt", "items": [{ "key": "ca.crt", "path": "ca.crt" }] } },
+            { "downwardAPI": { "items": [{
+                "path": "namespace", "fieldRef": { "apiVersion": "v1", "fieldPath": "metadata.namespace" },
+            }] } },
+        ]);
+        push(
+            spec,
+            "volumes",
+            json!({ "name": name, "projected": { "defaultMode": 420, "sources": sources } }),
+        );
     }
 }
 

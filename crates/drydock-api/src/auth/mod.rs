@@ -18,6 +18,7 @@ use crate::status::ApiError;
 
 pub const MASTERS: &str = "system:masters";
 const AUTHENTICATED: &str = "system:authenticated";
+const ACCOUNT: &str = "system:serviceaccount:";
 
 /// An authenticated caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,9 +60,14 @@ pub(crate) fn authenticate(
     connection: Option<User>,
     headers: &HeaderMap,
 ) -> Result<User, ApiError> {
-    if let Some(user) = connection {
-        return Ok(user);
-    }
+    let user = match connection {
+        Some(user) => user,
+        None => bearer(server, headers)?,
+    };
+    impersonated(server, user, headers)
+}
+
+fn bearer(server: &Server, headers: &HeaderMap) -> Result<User, ApiError> {
     let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let (scheme, token) =
         header.and_then(|header| header.split_once(' ')).ok_or_else(ApiError::unauthorized)?;
@@ -69,4 +75,30 @@ pub(crate) fn authenticate(
         return Err(ApiError::unauthorized());
     }
     token::user_of(server, token.trim()).ok_or_else(ApiError::unauthorized)
+}
+
+/// The user to act as, when the caller names one (`kubectl --as`) and has the right to. Never silently the caller.
+fn impersonated(server: &Server, caller: User, headers: &HeaderMap) -> Result<User, ApiError> {
+    let texts =
+        |name: &str| headers.get_all(name).iter().filter_map(|value| value.to_str().ok().map(str::to_owned));
+    let groups: Vec<String> = texts("impersonate-group").collect();
+    let Some(name) = texts("impersonate-user").next() else {
+        let extra = headers.keys().any(|name| name.as_str().starts_with("impersonate-"));
+        return match extra {
+            false => Ok(caller),
+            true => Err(ApiError::bad_request("requested impersonation without naming a user")),
+        };
+    };
+    let may = |plural, namespace, name: &str| {
+        let wanted = Attributes { verb: "impersonate", plural, namespace, name, ..Attributes::default() };
+        authorize(server, &caller, &wanted)
+    };
+    let account = name.strip_prefix(ACCOUNT).and_then(|rest| rest.split_once(':'));
+    match account {
+        Some((namespace, account)) => may("serviceaccounts", Some(namespace), account)?,
+        None => may("users", None, &name)?,
+    }
+    groups.iter().try_for_each(|group| may("groups", None, group))?;
+    let implied = account.into_iter().flat_map(|(namespace, _)| token::groups_of(namespace));
+    Ok(User { internal: caller.internal, ..User::new(name.clone(), groups.into_iter().chain(implied)) })
 }

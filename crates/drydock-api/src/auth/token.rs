@@ -110,8 +110,12 @@ pub(crate) fn user_of(server: &Server, token: &str) -> Option<User> {
     if bound.get("pod").is_some() {
         exists("pods", &bound["pod"])?;
     }
-    let groups = ["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
-    let mut user = User::new(claims["sub"].as_str()?, groups);
+    let mut user = User::new(claims["sub"].as_str()?, groups_of(namespace));
     user.uid = bound["serviceaccount"]["uid"].as_str()?.to_owned();
     Some(user)
+}
+
+/// The groups every service account of a namespace is in.
+pub fn groups_of(namespace: &str) -> [String; 2] {
+    ["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")]
 }

@@ -186,7 +186,8 @@ fn keep_other_doors(cx: &Cx, new: &mut Value, old: &Value) {
             meta::carry_over_field(new, None, "status");
         }
         meta::set(new, "managedFields", owners);
-    } else if cx.kind.has_status() {
+    } else if cx.kind.has_status() && cx.path.subresource != "binding" {
+        // Binding alone changes both: the node, and the condition that says so.
         meta::carry_over_field(new, Some(old), "status");
     }
 }

@@ -94,9 +94,13 @@ fn generate_name(object: &mut Value) -> bool {
         return false;
     }
     let kept: String = prefix.chars().take(MAX_GENERATED - SUFFIX).collect();
-    let mut random = rand::rng();
-    let suffix = (0..SUFFIX).map(|_| char::from(ALPHABET[random.random_range(0..ALPHABET.len())]));
-    let name: String = kept.chars().chain(suffix).collect();
+    let name = kept + &random_suffix();
     meta::set(object, "name", Some(name.into()));
     true
+}
+
+/// Five letters that make a generated name its own.
+pub(crate) fn random_suffix() -> String {
+    let mut random = rand::rng();
+    (0..SUFFIX).map(|_| char::from(ALPHABET[random.random_range(0..ALPHABET.len())])).collect()
 }

@@ -90,7 +90,7 @@ impl Cx {
             Some(_) => self.kind.is_namespaced(),
             None => !self.kind.is_namespaced() || (everywhere && self.path.name.is_none()),
         };
-        let known = self.path.subresource != "" || self.kind.verbs().contains(&verb);
+        let known = !self.path.subresource.is_empty() || self.kind.verbs().contains(&verb);
         match (fits, known) {
             (false, _) => Err(ApiError::no_such_path()),
             (_, false) => Err(ApiError::method_not_allowed()),

@@ -50,7 +50,11 @@ async fn a_created_object_has_what_the_server_owns() {
     let world = world().await;
     let created = deployments(&world).create(&PostParams::default(), &deployment("web")).await.unwrap();
     let metadata = created.metadata;
-    assert!(metadata.uid.is_some() && metadata.creation_timestamp.is_some() && metadata.resource_version.is_some());
+    assert!(
+        metadata.uid.is_some()
+            && metadata.creation_timestamp.is_some()
+            && metadata.resource_version.is_some()
+    );
     assert_eq!((metadata.generation, metadata.namespace.as_deref()), (Some(1), Some("default")));
 }
 
@@ -88,7 +92,10 @@ async fn an_update_of_an_old_version_is_a_conflict() {
     assert_eq!(second.metadata.generation, Some(2));
     refused(api.replace("web", &PostParams::default(), &changed).await, 409, "Conflict", "has been modified");
     let same = api.replace("web", &PostParams::default(), &second).await.unwrap();
-    assert_eq!(same.metadata.resource_version, second.metadata.resource_version, "nothing changed, nothing written");
+    assert_eq!(
+        same.metadata.resource_version, second.metadata.resource_version,
+        "nothing changed, nothing written"
+    );
 }
 
 #[tokio::test]
@@ -157,7 +164,8 @@ async fn a_foreground_deletion_waits_for_the_garbage_collector() {
     let world = world().await;
     let api = deployments(&world);
     api.create(&PostParams::default(), &deployment("web")).await.unwrap();
-    let going = api.delete("web", &DeleteParams::foreground()).await.unwrap().left().expect("it still exists");
+    let going =
+        api.delete("web", &DeleteParams::foreground()).await.unwrap().left().expect("it still exists");
     assert_eq!(going.metadata.finalizers.unwrap(), ["foregroundDeletion"]);
 }
 
@@ -167,13 +175,15 @@ async fn a_namespace_goes_only_after_its_content() {
     let namespaces = Api::<Namespace>::all(world.client.clone());
     let wanted: Namespace = serde_json::from_value(json!({ "metadata": { "name": "team" } })).unwrap();
     namespaces.create(&PostParams::default(), &wanted).await.unwrap();
-    let going = namespaces.delete("team", &DeleteParams::default()).await.unwrap().left().expect("it still exists");
+    let going =
+        namespaces.delete("team", &DeleteParams::default()).await.unwrap().left().expect("it still exists");
     assert_eq!(going.status.unwrap().phase.as_deref(), Some("Terminating"));
     let inside = Api::<Deployment>::namespaced(world.client.clone(), "team");
     let outcome = inside.create(&PostParams::default(), &deployment("web")).await;
     refused(outcome, 403, "Forbidden", "because it is being terminated");
     let body = json!({ "metadata": { "name": "team" }, "spec": { "finalizers": [] } });
-    let request = http::Request::put("/api/v1/namespaces/team/finalize").body(body.to_string().into_bytes()).unwrap();
+    let request =
+        http::Request::put("/api/v1/namespaces/team/finalize").body(body.to_string().into_bytes()).unwrap();
     world.client.request::<Namespace>(request).await.unwrap();
     assert!(namespaces.get_opt("team").await.unwrap().is_none());
 }
@@ -206,7 +216,12 @@ async fn selectors_choose_by_label_and_field() {
     assert_eq!(by_label.items.len(), 1);
     let by_field = api.list(&ListParams::default().fields("metadata.name=b")).await.unwrap();
     assert_eq!(by_field.items[0].metadata.name.as_deref(), Some("b"));
-    refused(api.list(&ListParams::default().fields("spec.color=red")).await, 400, "BadRequest", "not supported");
+    refused(
+        api.list(&ListParams::default().fields("spec.color=red")).await,
+        400,
+        "BadRequest",
+        "not supported",
+    );
     api.delete_collection(&DeleteParams::default(), &ListParams::default().labels("app=a")).await.unwrap();
     assert_eq!(api.list(&ListParams::default()).await.unwrap().items.len(), 1);
 }

@@ -1,15 +1,23 @@
-//! The API as its clients meet it: kube-rs in process, and real kubectl over TLS.
+//! The API as its clients meet it: kube-rs in process, HTTP by hand, and real kubectl over TLS.
 
 #![allow(clippy::unwrap_used)] // A helper that unwraps nothing has failed its test, as it should.
 
+mod access;
 mod crud;
+mod kubectl;
+mod limits;
+mod pods;
+mod services;
 mod watching;
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use drydock_api::{Api, ApiConfig, NoNode, Pki};
+use drydock_api::{Api, ApiConfig, NoNode, NodeBackend, Pki};
 use drydock_store::Store;
 use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 /// An API over a store of its own.
 pub struct World {
@@ -20,9 +28,53 @@ pub struct World {
 }
 
 pub async fn world() -> World {
+    world_with(Arc::new(NoNode)).await
+}
+
+pub async fn world_with(node: Arc<dyn NodeBackend>) -> World {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path().join("store.redb")).unwrap();
     let pki = Arc::new(Pki::open(&folder.path().join("pki")).unwrap());
-    let api = Api::new(ApiConfig::default(), store, pki.clone(), Arc::new(NoNode)).await.unwrap();
+    let api = Api::new(ApiConfig::default(), store, pki.clone(), node).await.unwrap();
     World { client: api.client(), api, pki, folder }
+}
+
+/// Serves the API over TLS; the port, and the token that stops it.
+pub async fn serve(world: &World) -> (u16, CancellationToken) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (api, tls, shutdown) = (world.api.clone(), world.pki.server_tls().unwrap(), CancellationToken::new());
+    let stop = shutdown.clone();
+    tokio::spawn(async move { api.serve(listener, tls, stop).await.unwrap() });
+    (port, shutdown)
+}
+
+/// One request over TLS without any client certificate: status code and body.
+pub async fn plain_request(
+    world: &World,
+    port: u16,
+    request: http::request::Builder,
+    body: &str,
+) -> (u16, String) {
+    use http_body_util::BodyExt as _;
+    use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(world.pki.ca_pem().as_bytes()).unwrap()).unwrap();
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+    let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+    let tls = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+    let io = hyper_util::rt::TokioIo::new(tls);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+    tokio::spawn(connection);
+    let request = request.header("host", "localhost").body(axum::body::Body::from(body.to_owned())).unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    let status = response.status().as_u16();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(bytes.to_vec()).unwrap())
 }

@@ -28,9 +28,13 @@ async fn a_watcher_follows(config: Config) {
     }
     assert_eq!(seen, BTreeSet::from(["before".to_owned()]));
     api.create(&PostParams::default(), &deployment("after")).await.unwrap();
-    assert!(matches!(events.next().await.unwrap().unwrap(), Event::Apply(one) if one.metadata.name.as_deref() == Some("after")));
+    assert!(
+        matches!(events.next().await.unwrap().unwrap(), Event::Apply(one) if one.metadata.name.as_deref() == Some("after"))
+    );
     api.delete("before", &DeleteParams::default()).await.unwrap();
-    assert!(matches!(events.next().await.unwrap().unwrap(), Event::Delete(one) if one.metadata.name.as_deref() == Some("before")));
+    assert!(
+        matches!(events.next().await.unwrap().unwrap(), Event::Delete(one) if one.metadata.name.as_deref() == Some("before"))
+    );
 }
 
 #[tokio::test]
