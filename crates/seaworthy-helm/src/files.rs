@@ -52,8 +52,10 @@ impl Object for Files {
         "map"
     }
 
+    /// A file that is not there reads as no bytes.
     fn field(&self, name: &str) -> Option<Value> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, data)| Value::Bytes(data.clone()))
+        let found = self.0.iter().find(|(known, _)| known == name);
+        Some(Value::Bytes(found.map_or_else(|| Rc::from([].as_slice()), |(_, data)| data.clone())))
     }
 
     fn method(&self, name: &str) -> Option<&'static [Param]> {

@@ -180,8 +180,11 @@ pub struct Hook {
 pub enum Error {
     #[error("YAML parse error on {file}")]
     Yaml { file: String, source: yaml::Error },
-    #[error("`{file}` rendered to something that is not an object")]
-    NotAnObject { file: String },
+    #[error(
+        "YAML parse error on {file}: error unmarshaling JSON: while decoding JSON: \
+         json: cannot unmarshal {found} into Go value of type util.SimpleHead"
+    )]
+    NotAnObject { file: String, found: &'static str },
     #[error("`{file}`: annotation `{annotation}` must be a text")]
     Annotation { file: String, annotation: String },
 }
@@ -198,7 +201,7 @@ pub fn sort(files: &BTreeMap<String, String>) -> Result<(Vec<Hook>, Vec<Manifest
             let source = |source| Error::Yaml { file: file.clone(), source };
             let object = yaml::read(&document).map_err(source)?;
             if !object.is_object() && !object.is_null() {
-                return Err(Error::NotAnObject { file: file.clone() });
+                return Err(Error::NotAnObject { file: file.clone(), found: json_kind(&object) });
             }
             let manifest = Manifest { source: file.clone(), yaml: document, object };
             let annotations = annotations(&manifest)?;
@@ -212,6 +215,15 @@ pub fn sort(files: &BTreeMap<String, String>) -> Result<(Vec<Hook>, Vec<Manifest
     hooks.sort_by(|a: &Hook, b: &Hook| rank(&INSTALL_ORDER, &a.kind).cmp(&rank(&INSTALL_ORDER, &b.kind)));
     manifests.sort_by(|a, b| rank(&INSTALL_ORDER, a.kind()).cmp(&rank(&INSTALL_ORDER, b.kind())));
     Ok((hooks, manifests))
+}
+
+fn json_kind(value: &Json) -> &'static str {
+    match value {
+        Json::Array(_) => "array",
+        Json::String(_) => "string",
+        Json::Bool(_) => "bool",
+        _ => "number",
+    }
 }
 
 impl Manifest {

@@ -70,3 +70,35 @@ fn real_helm(name: &str, flags: &[&str]) -> Option<String> {
 fn every_function_prints_what_helm_prints() {
     check("functions", "functions", &[]);
 }
+
+#[test]
+fn a_chart_with_subcharts_hooks_and_imports_renders_like_helm() {
+    check("shop", "shop", &[]);
+}
+
+#[test]
+fn flags_nulls_and_tags_act_like_helms() {
+    let flags = [
+        "tags.observability=true",
+        "cache.enabled=false",
+        "replicas=1000000",
+        "api.drop.gone=null",
+        "api.env.LIST={a,b}",
+        "api.list[1].name=x",
+        r"sessions.a\.b=c",
+        "global.registry=set.test",
+    ];
+    check("shop", "shop-set", &flags);
+}
+
+#[test]
+fn hooks_notes_and_crds_are_kept_apart_from_the_manifest() {
+    let chart = Chart::load(tests().join("charts/shop")).unwrap();
+    let rendered = render(&chart, &Values::new(), &RenderOptions::install("rel", "ns")).unwrap();
+    let hooks: Vec<_> = rendered.hooks.iter().map(|hook| (hook.name.as_str(), hook.weight)).collect();
+    assert_eq!(hooks, [("migrate-config", 3), ("test-rel", 0), ("migrate", -5)]);
+    assert_eq!(rendered.hooks[2].delete_policies, ["before-hook-creation", "hook-succeeded"]);
+    assert_eq!(rendered.notes, "Shop rel of 0.3.0.\n");
+    assert_eq!(rendered.crds[0].name, "shop/crds/widget.yaml");
+    assert!(!rendered.manifest().contains("migrate"));
+}

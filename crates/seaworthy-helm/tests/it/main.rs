@@ -4,3 +4,5 @@
 //! `helm template rel NAME -n ns`. Where `helm` is on PATH the recording itself is checked too.
 
 mod charts;
+mod errors;
+mod flags;

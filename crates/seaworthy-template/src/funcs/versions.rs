@@ -14,8 +14,8 @@ pub const TABLE: &[Function] = &[
     }),
     f("semverCompare", &[Str, Str], |_, a| {
         let constraint = text(&a[0]);
-        let groups =
-            Constraint::parse(&constraint).ok_or_else(|| format!("improper constraint: {constraint}"))?;
+        let groups = Constraint::parse(&constraint)
+            .ok_or_else(|| format!("improper constraint: {}", crate::gofmt::quote(constraint.as_bytes())))?;
         let version = Version::parse(&text(&a[1])).ok_or("invalid semantic version")?;
         yes(groups.matches(&version))
     }),
