@@ -12,7 +12,8 @@ pub struct Service {
     /// A DNS label: other services reach this one under it.
     pub name: String,
     pub image: Image,
-    /// Replaces the image's entrypoint when set.
+    /// Replaces the image's entrypoint when set. In its words and those of `command`, `$(NAME)` stands for the
+    /// variable of that name and `$$(` for the two characters, as in Kubernetes.
     pub entrypoint: Option<Vec<String>>,
     /// Replaces the image's command when set.
     pub command: Option<Vec<String>>,

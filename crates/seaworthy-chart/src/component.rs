@@ -54,8 +54,8 @@ impl<'a> Component<'a> {
             key: names::values_key(&service.name),
             kind,
             image: image(app, service),
-            command: escaped(service.entrypoint.clone()),
-            args: escaped(service.command.clone().or_else(default_command)),
+            command: service.entrypoint.clone().unwrap_or_default(),
+            args: service.command.clone().or_else(default_command).unwrap_or_default(),
             env,
             secret_env,
             ports: ports(service),
@@ -114,11 +114,6 @@ fn image(app: &App, service: &Service) -> (String, String, String) {
         _ => tag,
     };
     (repository.to_owned(), tag.to_owned(), digest.to_owned())
-}
-
-/// Kubernetes replaces `$(NAME)` in commands; Compose does not.
-fn escaped(words: Option<Vec<String>>) -> Vec<String> {
-    words.unwrap_or_default().into_iter().map(|word| word.replace("$(", "$$(")).collect()
 }
 
 /// Names with their values, or with keys of the Secret.

@@ -107,7 +107,7 @@ fn expand(raw: &str, pairs: &[(String, String)], variables: &Variables, mark: Ma
     for name in references(raw) {
         values.entry(name.to_owned()).or_default();
     }
-    Variables::new(values).expand(raw, Place::Elsewhere).or_else(|bad| Fault::at(mark, bad.problem))
+    Variables::new(values).expand(raw, Place::Plain).or_else(|bad| Fault::at(mark, bad.problem))
 }
 
 fn references(text: &str) -> impl Iterator<Item = &str> {

@@ -41,7 +41,7 @@ pub enum Problem {
     MissingVariable { name: String, message: String },
     #[error("`{text}` is not a reference to a variable")]
     BadInterpolation { text: String },
-    #[error("`{name}` is generated when the app is installed, so it can only be used in `environment`")]
+    #[error("`{name}` is generated when the app is installed, so it cannot stand here")]
     GeneratedElsewhere { name: String },
     #[error("the services `{first}` and `{second}` both publish port {port} of this machine")]
     PortTaken { first: String, second: String, port: u16 },

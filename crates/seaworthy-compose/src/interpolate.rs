@@ -10,18 +10,22 @@ use crate::variables::{Place, Variables, has_placeholder};
 pub fn interpolate(root: &mut Node, variables: &mut Variables) -> Result<()> {
     for entry in root.entries_mut() {
         match entry.key.as_str() {
-            "services" => services(&mut entry.node, variables)?,
+            "services" => parts(&mut entry.node, variables, HIDING)?,
+            "configs" => parts(&mut entry.node, variables, &["content"])?,
             key if key.starts_with("x-") && key != "x-seaworthy" => {}
-            _ => walk(&mut entry.node, variables, Place::Elsewhere)?,
+            _ => walk(&mut entry.node, variables, Place::Plain)?,
         }
     }
     Ok(())
 }
 
-fn services(node: &mut Node, variables: &mut Variables) -> Result<()> {
-    for service in node.entries_mut() {
-        for part in service.node.entries_mut() {
-            let place = if part.key == "environment" { Place::Environment } else { Place::Elsewhere };
+/// Keys of a service whose values can refer to secrets.
+const HIDING: &[&str] = &["environment", "command", "entrypoint", "healthcheck", "labels"];
+
+fn parts(node: &mut Node, variables: &mut Variables, hiding: &[&str]) -> Result<()> {
+    for named in node.entries_mut() {
+        for part in named.node.entries_mut() {
+            let place = if hiding.contains(&part.key.as_str()) { Place::Hiding } else { Place::Plain };
             walk(&mut part.node, variables, place)?;
         }
     }

@@ -19,6 +19,7 @@ mod merge;
 mod mounts;
 mod node;
 mod ports;
+mod references;
 mod scalars;
 mod secrets;
 mod section;

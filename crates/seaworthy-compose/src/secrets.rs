@@ -111,7 +111,8 @@ fn insert(cx: &mut Cx<'_>, key: &str, source: SecretSource, service: Option<&str
     }
 }
 
-fn use_variable(cx: &mut Cx<'_>, variable: &str, service: Option<&str>) {
+/// Adds the secret of a variable.
+pub fn use_variable(cx: &mut Cx<'_>, variable: &str, service: Option<&str>) {
     let source = cx.variables.secrets.get(variable).cloned().unwrap_or(SecretSource::Generate);
     insert(cx, variable, source, service);
 }
@@ -166,6 +167,19 @@ pub fn files_of(cx: &mut Cx<'_>, service: &Section<'_>, name: &str) -> Result<Ve
         let mount = Mount::read(cx, node, &service.below("configs"))?;
         let entry = defined(&cx.defined.configs.clone(), name, "config", &mount.source, node.mark)?;
         let Some(content) = config_content(cx, entry)? else { continue };
+        if has_placeholder(&content) || file_is_secret(&mount.source, &content) {
+            let source = match has_placeholder(&content) {
+                true => SecretSource::Template(SecretText::new(as_template(&content))),
+                false => SecretSource::Given(SecretText::new(content)),
+            };
+            let key = add(cx, name, &mount.source, source);
+            mounts.push(FileMount {
+                source: FileSource::Secret(key),
+                target: mount.target("/"),
+                mode: mount.mode,
+            });
+            continue;
+        }
         let key = add_config(cx, &mount.source, content);
         mounts.push(FileMount {
             source: FileSource::Config(key),

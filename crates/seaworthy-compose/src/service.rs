@@ -10,7 +10,8 @@ use crate::error::{Fault, Problem, Result};
 use crate::node::{Entry, Node, Value};
 use crate::section::{Key, Section, bad_value, carried, dropped, text};
 use crate::top::{Cx, defined};
-use crate::{dotenv, extension, files, health, mounts, ports, scalars, secrets};
+use crate::variables::has_placeholder;
+use crate::{dotenv, extension, files, health, mounts, ports, references, scalars, secrets};
 
 const OWN_NETWORK: &str = "a pod has a network address of its own";
 const NODE_MATTER: &str = "the cluster's node decides";
@@ -167,11 +168,11 @@ pub fn convert(cx: &mut Cx<'_>, entry: &Entry) -> Result<Service> {
     service.stop_grace_period_s = own.duration_s("stop_grace_period")?.unwrap_or(service.stop_grace_period_s);
     service.stop_signal = own.text("stop_signal")?;
     service.runs_once = matches!(own.text("restart")?.as_deref(), Some("no" | "false"));
-    service.labels = own
-        .pairs("labels")?
-        .into_iter()
-        .map(|(e, value)| (e.key.clone(), value.unwrap_or_default()))
-        .collect();
+    service.labels = labels(cx, &own)?;
+    let words = service.command.iter_mut().chain(&mut service.entrypoint).flatten();
+    let mut referred: Vec<String> = words.flat_map(references::in_command).collect();
+    referred.extend(service.healthcheck.as_mut().map(references::in_health_check).unwrap_or_default());
+    references::give(cx, &mut service, referred, own.mark)?;
     networks(cx, &own, &mut service)?;
     service.replicas = own.number("scale")?.unwrap_or(service.replicas);
     health::resources(cx, &own, &mut service)?;
@@ -180,6 +181,20 @@ pub fn convert(cx: &mut Cx<'_>, entry: &Entry) -> Result<Service> {
         cx.report.warn(format!("`{name}` has `restart: no` and no port, so it becomes a Job"));
     }
     Ok(service)
+}
+
+fn labels(cx: &mut Cx<'_>, own: &Section<'_>) -> Result<Vec<(String, String)>> {
+    let mut labels = Vec::new();
+    for (entry, value) in own.pairs("labels")? {
+        let value = value.unwrap_or_default();
+        if has_placeholder(&value) {
+            let path = own.below(&format!("labels.{}", entry.key));
+            cx.report.drop_key(entry.key_mark, path, "everybody can read it, and it holds a secret");
+        } else {
+            labels.push((entry.key.clone(), value));
+        }
+    }
+    Ok(labels)
 }
 
 fn check_name(entry: &Entry) -> Result<()> {

@@ -1,7 +1,8 @@
 //! Variables: where they come from, and what `${...}` in a Compose file stands for.
 //!
-//! A variable that is secret is not written into the tree. In `environment` a [`placeholder`] takes its place and
-//! the value goes into [`Variables::secrets`]; elsewhere a generated one is an error, because nobody knows it yet.
+//! A variable that is secret is not written into the tree. Where the cluster can fill it in, a [`placeholder`] takes
+//! its place and the value goes into [`Variables::secrets`]; elsewhere a generated one is an error, because nobody
+//! knows it yet.
 //!
 //! Start at [`Variables::expand`].
 
@@ -30,9 +31,26 @@ pub fn has_placeholder(text: &str) -> bool {
     text.contains([OPEN, CLOSE])
 }
 
+/// `text` with every placeholder replaced by what `write` makes of its name, and the text between by `plain`.
+pub fn rewrite(text: &str, plain: impl Fn(&str) -> String, write: impl Fn(&str) -> String) -> String {
+    let mut out = String::with_capacity(text.len());
+    for (number, part) in text.split(OPEN).enumerate() {
+        match part.split_once(CLOSE).filter(|_| number > 0) {
+            Some((name, rest)) => out.push_str(&(write(name) + &plain(rest))),
+            None => out.push_str(&plain(part)),
+        }
+    }
+    out
+}
+
+/// Names of the placeholders in `text`.
+pub fn placeholders(text: &str) -> impl Iterator<Item = &str> {
+    text.split(OPEN).skip(1).filter_map(|part| part.split_once(CLOSE)).map(|(name, _)| name)
+}
+
 /// Text with placeholders as a secret template: `${NAME}` for them, `$$` for a dollar sign.
 pub fn as_template(text: &str) -> String {
-    text.replace('$', "$$").replace(OPEN, "${").replace(CLOSE, "}")
+    rewrite(text, |plain| plain.replace('$', "$$"), |name| format!("${{{name}}}"))
 }
 
 /// Known variables. Values of secret ones are kept apart.
@@ -57,8 +75,10 @@ pub struct Bad {
 /// Where a text stands decides what happens to secret variables in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    Environment,
-    Elsewhere,
+    /// Secrets can be referred to here: a placeholder stands for them.
+    Hiding,
+    /// The text must be whole.
+    Plain,
 }
 
 impl Variables {
@@ -129,25 +149,31 @@ impl Variables {
     }
 
     fn generated(&mut self, name: &str, spot: Spot) -> Result<String, Bad> {
-        if spot.place == Place::Environment {
+        if spot.place == Place::Hiding {
             self.secrets.insert(name.to_owned(), SecretSource::Generate);
             return Ok(placeholder(name));
         }
-        let hint = format!(
-            "pass `{name}` to the service in `environment`, and write `$${{{name}}}` here for a shell to read it"
-        );
+        let hint =
+            "use it in `environment`, `command`, `healthcheck` or the `content` of a config".to_owned();
         Err(spot.bad(Problem::GeneratedElsewhere { name: name.to_owned() }, Some(hint)))
     }
 
-    /// Keeps a secret value out of the tree, unless the variable already stands for a different value.
+    /// Keeps a secret value out of the tree. A variable that stands for a second value, through another default, gets
+    /// a second name.
     fn hide(&mut self, name: &str, value: String, place: Place) -> String {
         let secret = self.generate.contains(name) || looks_secret(name, &value).is_some();
-        if place == Place::Elsewhere || has_placeholder(&value) || !secret {
+        if place == Place::Plain || has_placeholder(&value) || !secret {
             return value;
         }
-        let source = SecretSource::Given(SecretText::new(value.clone()));
-        let known = self.secrets.entry(name.to_owned()).or_insert_with(|| source.clone());
-        if *known == source { placeholder(name) } else { value }
+        let source = SecretSource::Given(SecretText::new(value));
+        let mut key = name.to_owned();
+        let mut number = 2;
+        while self.secrets.get(&key).is_some_and(|known| *known != source) {
+            key = format!("{name}-{number}");
+            number += 1;
+        }
+        self.secrets.insert(key.clone(), source);
+        placeholder(&key)
     }
 
     fn missing(&self, name: &str, message: &str, spot: Spot) -> Bad {
@@ -249,7 +275,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expect: &str) {
-        let shown = match variables().expand(text, Place::Environment) {
+        let shown = match variables().expand(text, Place::Hiding) {
             Ok(text) => text.replace(OPEN, "<").replace(CLOSE, ">"),
             Err(bad) => format!("{} at {}+{}", bad.problem, bad.offset, bad.width),
         };
@@ -289,15 +315,20 @@ mod tests {
     }
 
     #[test]
-    fn a_generated_variable_cannot_be_used_outside_the_environment() {
-        let bad = variables().expand("run ${NEW_SECRET}", Place::Elsewhere).unwrap_err();
+    fn two_defaults_of_one_secret_are_two_secrets() {
+        check("${X_TOKEN:-one}${X_TOKEN:-two}${X_TOKEN:-one}", "<X_TOKEN><X_TOKEN-2><X_TOKEN>");
+    }
+
+    #[test]
+    fn a_generated_variable_cannot_stand_where_the_text_must_be_whole() {
+        let bad = variables().expand("run ${NEW_SECRET}", Place::Plain).unwrap_err();
         assert!(matches!(bad.problem, Problem::GeneratedElsewhere { .. }));
     }
 
     #[test]
     fn endless_nesting_is_refused() {
         let text = format!("{}x{}", "${NO:-".repeat(20), "}".repeat(20));
-        let bad = variables().expand(&text, Place::Elsewhere).unwrap_err();
+        let bad = variables().expand(&text, Place::Plain).unwrap_err();
         assert!(matches!(bad.problem, Problem::BadInterpolation { .. }));
     }
 }

@@ -140,15 +140,15 @@ compose.yaml:5:27: the variable `POSTGRES_PASSWORD` is not set: choose one
 }
 
 #[test]
-fn a_generated_variable_in_a_command_is_refused() {
+fn a_generated_variable_in_the_name_of_an_image_is_refused() {
     check(
-        "x-seaworthy: {generate: [PW]}\nservices:\n  r:\n    image: redis\n    command: redis-server --requirepass ${PW}\n",
+        "x-seaworthy: {generate: [PW]}\nservices:\n  r:\n    image: redis:${PW}\n",
         "
-compose.yaml:5:41: `PW` is generated when the app is installed, so it can only be used in `environment`
+compose.yaml:4:18: `PW` is generated when the app is installed, so it cannot stand here
     |
-  5 |     command: redis-server --requirepass ${PW}
-    |                                         ^^^^^
-  hint: pass `PW` to the service in `environment`, and write `$${PW}` here for a shell to read it",
+  4 |     image: redis:${PW}
+    |                  ^^^^^
+  hint: use it in `environment`, `command`, `healthcheck` or the `content` of a config",
     );
 }
 

@@ -97,6 +97,32 @@ fn a_password_that_breaks_its_url_is_warned_about() {
 }
 
 #[test]
+fn secrets_reach_commands_checks_and_configs_by_reference() {
+    let text = "x-seaworthy: {generate: [PW]}\nservices:\n  cache:\n    image: redis\n    command: redis-server --requirepass ${PW}\n    healthcheck: {test: 'redis-cli -a ${PW} ping'}\n    labels: {note: '${PW}'}\n    configs: [conf]\nconfigs: {conf: {content: 'pw=${PW}'}}\n";
+    let loaded = loaded(text);
+    let cache = &loaded.app.services[0];
+    assert_eq!(cache.command.as_deref().expect("stated"), ["redis-server", "--requirepass", "$(PW)"]);
+    let test = &cache.healthcheck.as_ref().expect("stated").test;
+    assert_eq!(*test, HealthTest::Shell("redis-cli -a ${PW} ping".into()));
+    assert_eq!(environment(cache), "PW<-PW");
+    assert_eq!(loaded.dropped[0].path, "services.cache.labels.note");
+    assert!(loaded.app.configs.is_empty());
+    let SecretSource::Template(conf) = &loaded.app.secret("conf").expect("there").source else {
+        panic!("no template")
+    };
+    assert_eq!(conf.reveal(), "pw=${PW}");
+}
+
+#[test]
+fn no_value_of_a_secret_variable_is_in_the_model_in_the_open() {
+    let text = web(
+        "command: run --key ${X_TOKEN}\nenvironment: {A: '${X_TOKEN:-n}', FOO: '${Y_TOKEN:-hunter2}', BAR: '${Y_TOKEN:-hunter3}'}\nhealthcheck: {test: 'x ${X_TOKEN}'}",
+    ) + "\n== .env\nX_TOKEN=hunter2";
+    let shown = format!("{:?}", loaded(&text).app);
+    assert!(!shown.contains("hunter"), "{shown}");
+}
+
+#[test]
 fn commands_are_lists_or_lines() {
     let service = only(&web("command: sh -c 'a b'\nentrypoint: [/run, x]"));
     assert_eq!(service.command.expect("stated"), ["sh", "-c", "a b"]);
