@@ -18,7 +18,7 @@ mod storage;
 pub use health::{HealthTest, Healthcheck, Probe, Probes};
 pub use known::{KnownImage, known_image};
 pub use resources::{Amounts, Autoscale, Resources};
-pub use secret::{SecretSource, SecretText, SecretValue, looks_secret, secret_content};
+pub use secret::{SecretSource, SecretText, SecretValue, looks_secret};
 pub use service::{
     Build, Condition, Dependency, EnvValue, EnvVar, Image, Port, Protocol, Route, Service, Workload,
     WorkloadKind,

@@ -3,7 +3,6 @@
 //! A value that is secret is never part of a chart, a log or an error: it travels as [`SecretText`] from the
 //! file that states it to the one call that writes the Secret into the cluster.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 /// One key of the app's Secret.
@@ -38,33 +37,6 @@ impl SecretSource {
             SecretSource::Template(text) => expand(text.reveal(), &mut lookup),
         }
     }
-}
-
-/// The content of the app's Secret: given values as they are, generated ones as `existing` has them or else as
-/// `generate` makes them, templates filled from both. So a second run changes nothing that was generated before.
-pub fn secret_content(
-    secrets: &[SecretValue],
-    existing: &BTreeMap<String, String>,
-    mut generate: impl FnMut(&str) -> String,
-) -> BTreeMap<String, String> {
-    let mut content = BTreeMap::new();
-    for SecretValue { key, source, .. } in secrets {
-        match source {
-            SecretSource::Given(text) => content.insert(key.clone(), text.reveal().to_owned()),
-            SecretSource::Generate => {
-                content.insert(key.clone(), existing.get(key).cloned().unwrap_or_else(|| generate(key)))
-            }
-            SecretSource::Template(_) => None,
-        };
-    }
-    for SecretValue { key, source, .. } in secrets {
-        if let SecretSource::Template(text) = source
-            && let Some(value) = expand(text.reveal(), &mut |name: &str| content.get(name).cloned())
-        {
-            content.insert(key.clone(), value);
-        }
-    }
-    content
 }
 
 fn expand(template: &str, lookup: &mut impl FnMut(&str) -> Option<String>) -> Option<String> {
@@ -234,22 +206,6 @@ mod tests {
         let known = source.resolve(|key| (key == "PW").then(|| "s3".to_owned()));
         assert_eq!(known.as_deref(), Some("postgres://todo:s3@db/a$b"));
         assert_eq!(source.resolve(|_| None), None);
-    }
-
-    #[test]
-    fn what_was_generated_once_stays_and_templates_follow_it() {
-        let secret = |key: &str, source| SecretValue { key: key.into(), services: Vec::new(), source };
-        let secrets = [
-            secret("PW", SecretSource::Generate),
-            secret("NEW", SecretSource::Generate),
-            secret("MINE", SecretSource::Given(SecretText::new("given"))),
-            secret("URL", SecretSource::Template(SecretText::new("pg://u:${PW}@db"))),
-        ];
-        let existing = [("PW", "old"), ("MINE", "other"), ("GONE", "x")];
-        let existing = existing.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-        let content = secret_content(&secrets, &existing, |key| format!("made-{key}"));
-        let shown: Vec<String> = content.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        assert_eq!(shown, ["MINE=given", "NEW=made-NEW", "PW=old", "URL=pg://u:old@db"]);
     }
 
     #[test]

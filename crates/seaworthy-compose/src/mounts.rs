@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use seaworthy_app::{FileMount, FileSource, Mount, SecretSource, SecretText, Service};
 
-use crate::error::{Fault, Problem, Result};
+use crate::error::Result;
 use crate::node::{Mark, Node, Value};
 use crate::section::{Key, Section, bad_value, carried, dropped, text};
 use crate::top::{Cx, defined};
@@ -148,14 +148,6 @@ fn bind(
 ) -> Result<()> {
     let path = cx.folder.join(source);
     let outside = source.starts_with('~') || source.starts_with("/var/run") || source.starts_with("/run");
-    if !outside && !path.exists() {
-        let source = std::io::Error::from(std::io::ErrorKind::NotFound);
-        return Fault::hinted(
-            mark,
-            Problem::Read { path, source },
-            "a path of this machine that is mounted must exist",
-        );
-    }
     let files = if outside { None } else { texts(&path, target, read_only) };
     let Some(files) = files else {
         let why = "a cluster does not have the folders of this machine; copy it into the image or use a named volume";

@@ -197,6 +197,13 @@ fn a_mounted_file_becomes_a_config_and_a_mounted_folder_is_reported() {
 }
 
 #[test]
+fn a_mounted_path_that_is_not_there_is_reported_as_the_folder_docker_would_make() {
+    let loaded = loaded(&web("volumes: ['./nothing:/x', '/etc/no-such-thing:/y']"));
+    let dropped: Vec<_> = loaded.dropped.iter().map(|dropped| dropped.path.as_str()).collect();
+    assert_eq!(dropped, ["services.web.volumes./x", "services.web.volumes./y"]);
+}
+
+#[test]
 fn a_mounted_file_that_holds_a_key_goes_into_the_secret() {
     let text = web("volumes:\n  - ./tls.key:/tls.key:ro\n  - ./db.conf:/db.conf:ro")
         + "\n== tls.key\nabc\n\n== db.conf\nurl = postgres://u:hunter2@db/x";
