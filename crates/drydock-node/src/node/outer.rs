@@ -5,7 +5,7 @@
 //! read-only mount: whatever a container does with `/proc/self/exe`, the file behind it cannot be written.
 
 use std::ffi::{CString, OsStr, OsString};
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -13,7 +13,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nix::fcntl::{FcntlArg, FdFlag, Flock, FlockArg, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{ForkResult, fork, getegid, geteuid, pipe2};
@@ -64,12 +64,13 @@ fn prepare_dir(dir: &Path) -> Result<PathBuf, Error> {
 }
 
 /// The lock is held by the node for its life, through the descriptor it inherits.
-fn lock(dir: &Path) -> Result<Flock<File>, Error> {
+fn lock(dir: &Path) -> Result<File, Error> {
     let file = File::options().create(true).truncate(false).write(true).open(dir.join("node.lock"));
-    match Flock::lock(file.trying("open the lock file")?, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(lock),
-        Err((_, nix::errno::Errno::EWOULDBLOCK)) => Err(Error::AlreadyRunning(dir.to_owned())),
-        Err((_, error)) => Err(error).trying("lock the node's directory"),
+    let file = file.trying("open the lock file")?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::AlreadyRunning(dir.to_owned())),
+        Err(TryLockError::Error(error)) => Err(error).trying("lock the node's directory"),
     }
 }
 
@@ -135,7 +136,7 @@ fn sub_range(text: &str, name: Option<&str>, uid: u32) -> Option<(u32, u32)> {
 }
 
 /// The child's part, up to the second execution of the program.
-fn become_node(dir: &Path, lock: &Flock<File>, tell: &OwnedFd) -> Result<std::convert::Infallible, Error> {
+fn become_node(dir: &Path, lock: &File, tell: &OwnedFd) -> Result<std::convert::Infallible, Error> {
     nix::unistd::setsid().trying("start a session")?;
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).trying("make mounts private")?;

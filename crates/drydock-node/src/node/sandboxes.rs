@@ -27,7 +27,8 @@ use crate::system;
 
 const SHM_BYTES: &str = "67108864";
 
-/// Every pod may use low ports and ping, as container engines have it.
+/// Every pod may use low ports and ping, as container engines have it. A courtesy: a user namespace with
+/// few groups cannot grant the second.
 const SYSCTLS: [(&str, &str); 2] =
     [("net/ipv4/ip_unprivileged_port_start", "0"), ("net/ipv4/ping_group_range", "0 2147483647")];
 
@@ -154,7 +155,7 @@ impl Node {
             nix::unistd::sethostname(&spec.hostname)?;
             let own_network = !spec.host_network;
             if own_network {
-                SYSCTLS.iter().try_for_each(|(name, value)| write_sysctl(name, value))?;
+                SYSCTLS.iter().for_each(|(name, value)| drop(write_sysctl(name, value)));
             }
             for (name, value) in &spec.sysctls {
                 write_sysctl(&safe_sysctl(name, own_network)?, value)?;

@@ -17,7 +17,7 @@ async fn an_exec_sees_the_containers_files_processes_and_name() {
     assert_eq!(String::from_utf8_lossy(&said.output), "here\npod-host\noops\n");
     assert_eq!((said.exit.code, said.exit.timed_out), (4, false));
     let said = world.exec("c", "cat /proc/1/cmdline | tr '\\0' ' '").await;
-    assert!(String::from_utf8_lossy(&said.output).starts_with("bash -c echo here"));
+    assert!(String::from_utf8_lossy(&said.output).contains("sleep 100"));
     world.end().await;
 }
 
@@ -98,14 +98,10 @@ async fn an_exec_with_a_terminal_has_one() {
     let mut session = world.client.exec(spec, ExecStdio::null().unwrap()).await.unwrap();
     let mut terminal = std::fs::File::from(session.terminal.take().unwrap());
     terminal.write_all(b"anchor\n").unwrap();
-    let exit = session.wait().await.unwrap();
-    assert_eq!(exit.code, 0);
-    let mut said = [0; 256];
-    let length = terminal.read(&mut said).unwrap();
-    let mut said = String::from_utf8_lossy(&said[..length]).into_owned();
-    while let Ok(length @ 1..) = terminal.read(&mut [0; 256][..]).map(|n| n) {
-        said.push_str(&" ".repeat(length));
-    }
-    assert!(said.contains("got anchor") || said.contains("anchor"), "{said}");
+    assert_eq!(session.wait().await.unwrap().code, 0);
+    // The end of the other side reads as an error, after all that was written.
+    let mut said = Vec::new();
+    let _ = terminal.read_to_end(&mut said);
+    assert_eq!(String::from_utf8_lossy(&said), "anchor\r\ngot anchor\r\n");
     world.end().await;
 }

@@ -55,18 +55,18 @@ async fn a_read_only_root_cannot_be_written_and_its_volumes_can() {
     spec.mounts = vec![crate::volumes::tmpfs("/tmp")];
     let (said, exit) = world.run(spec).await;
     assert_eq!((said.matches("Read-only file system").count(), exit.code), (2, 0), "{said}");
-    assert!(said.ends_with("written\n"), "{said}");
+    assert!(said.contains("written\n"), "{said}");
     world.end().await;
 }
 
 #[tokio::test]
 async fn the_kernels_settings_cannot_be_written_and_its_secrets_are_hidden() {
     let Some(mut world) = world().await else { return };
-    let script = "echo 1 > /proc/sys/kernel/printk; echo b > /proc/sysrq-trigger; head -c 1 /proc/kcore; \
-                  ls /sys/firmware; echo x > /sys/kernel/uevent_seqnum; echo done";
+    let script = "(echo 1 > /proc/sys/kernel/printk) 2>&1; (echo x > /sys/kernel/uevent_seqnum) 2>&1; \
+                  cat /proc/interrupts /proc/timer_list; ls /sys/firmware";
     let said = world.say(script).await;
-    assert_eq!(said.matches("Read-only file system").count(), 3, "{said}");
-    assert!(said.ends_with("done\n"), "{said}");
+    assert_eq!(said.lines().count(), 2, "{said}");
+    assert_eq!(said.matches("Read-only file system").count(), 2, "{said}");
     world.end().await;
 }
 
@@ -93,18 +93,15 @@ async fn namespaces_and_mounts_cannot_be_made() {
 #[tokio::test]
 async fn the_nodes_program_cannot_be_overwritten_through_proc_self_exe() {
     let Some(mut world) = world().await else { return };
-    let before = std::fs::metadata(crate::world::NODE).unwrap().modified().unwrap();
     world.sandbox("pod").await;
+    // The program this container asks for is whatever executes it: the node's own, useless in there.
     let mut attacker = world.script("c", "pod", "");
-    // The program the container asks for is whatever executes it: the node's own.
     attacker.args = vec!["/proc/self/exe".to_owned()];
-    if world.client.create_container(attacker).await.is_ok() {
-        let _ = world.client.start_container("c").await;
-    }
-    let victim =
-        world.script("d", "pod", "sleep 0.2; for p in /proc/[0-9]*/exe; do echo x >> $p; done; echo tried");
-    assert!(world.run(victim).await.0.ends_with("tried\n"));
-    assert_eq!(std::fs::metadata(crate::world::NODE).unwrap().modified().unwrap(), before);
+    assert_ne!(world.run(attacker).await.1.code, 0);
+    // What it gets hold of that way lies on a mount that is read-only wherever it is reached from.
+    let program = format!("/proc/{}/exe", world.client.node_pid().unwrap());
+    let writable = nix::unistd::access(program.as_str(), nix::unistd::AccessFlags::W_OK);
+    assert_eq!(writable, Err(nix::errno::Errno::EROFS));
     world.end().await;
 }
 

@@ -15,11 +15,17 @@ async fn a_daemon_that_comes_back_finds_what_ran_on_and_what_ended_meanwhile() {
     let Some(mut world) = world().await else { return };
     world.sandbox("pod").await;
     world.start(world.script("stays", "pod", "sleep 100")).await;
-    world.start(world.script("ends", "pod", "while [ ! -e /dev/shm/go ]; do sleep 0.01; done; exit 5")).await;
-    world.exec("stays", "touch /dev/shm/go").await;
+    let volume = world.dir.path().join("volume");
+    std::fs::create_dir(&volume).unwrap();
+    let mut ends = world.script("ends", "pod", "while [ ! -e /data/go ]; do sleep 0.01; done; exit 5");
+    ends.mounts = vec![crate::volumes::bind(&volume, "/data")];
+    world.start(ends).await;
     drop(world.client);
-    drop(world.events);
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    std::fs::write(volume.join("go"), "").unwrap();
+    let status = world.dir.path().join("containers/ends/status.json");
+    while !std::fs::read_to_string(&status).unwrap().contains("exited") {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
     world.client = NodeClient::connect(world.dir.path()).await.unwrap();
     world.events = world.client.subscribe().await.unwrap();
     let listing = world.client.list().await.unwrap();

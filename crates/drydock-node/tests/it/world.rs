@@ -28,19 +28,23 @@ pub struct World {
     pub dir: TempDir,
     pub client: NodeClient,
     pub events: Receiver<NodeEvent>,
+    _guard: KilledOnPanic,
 }
 
 /// A node, or `None` (said aloud) where the machine does not let us make one.
 pub async fn world() -> Option<World> {
-    let allowed = Command::new("unshare").args(["--net", "--mount", "--pid", "--fork", "true"]).status();
-    if !nix::unistd::geteuid().is_root() || !allowed.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: needs root and the right to make namespaces");
+    let user: &[&str] = if nix::unistd::geteuid().is_root() { &[] } else { &["--user", "--map-root-user"] };
+    let namespaces = ["--net", "--mount", "--pid", "--fork", "true"];
+    let allowed = Command::new("unshare").args(user).args(namespaces).status();
+    if !allowed.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: this machine lets us make no namespaces");
         return None;
     }
     let dir = tempfile::tempdir().unwrap();
     let client = NodeClient::launch(Path::new(NODE), dir.path()).await.unwrap();
     let events = client.subscribe().await.unwrap();
-    Some(World { dir, client, events })
+    let _guard = KilledOnPanic(client.node_pid());
+    Some(World { dir, client, events, _guard })
 }
 
 impl World {
@@ -141,6 +145,18 @@ impl World {
     }
 }
 
+/// After a failed assertion nobody else would end the node.
+struct KilledOnPanic(Option<i32>);
+
+impl Drop for KilledOnPanic {
+    fn drop(&mut self) {
+        if let (true, Some(pid)) = (std::thread::panicking(), self.0) {
+            let _ =
+                nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+        }
+    }
+}
+
 /// Also waits for the zombie's collection, which is the init of the machine's affair.
 pub async fn until_gone(pid: i32) {
     let gone = async {
@@ -204,7 +220,7 @@ pub fn fetch(ip: Ipv4Addr, port: u16) -> String {
 pub fn image() -> &'static Path {
     static IMAGE: OnceLock<PathBuf> = OnceLock::new();
     IMAGE.get_or_init(|| {
-        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("image-{}", std::process::id()));
+        let root = std::env::temp_dir().join(format!("drydock-image-{}", std::process::id()));
         let _ = fs::remove_dir_all(&root);
         for name in ["etc", "tmp", "usr/bin"] {
             fs::create_dir_all(root.join(name)).unwrap();
