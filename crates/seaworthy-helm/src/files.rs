@@ -12,7 +12,7 @@ use crate::glob;
 pub(crate) struct Files(Vec<(String, Rc<[u8]>)>);
 
 impl Files {
-    pub fn new(files: &[File]) -> Value {
+    pub fn value(files: &[File]) -> Value {
         let files = files.iter().map(|file| (file.name.clone(), Rc::from(file.data.as_slice()))).collect();
         Value::Object(Rc::new(Files(files)))
     }

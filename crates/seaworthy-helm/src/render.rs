@@ -218,7 +218,7 @@ fn collect(
     let subcharts = Map::new(MapType::Any);
     let context = Value::map([
         ("Chart", chart_value(chart, is_root)),
-        ("Files", Files::new(&chart.files)),
+        ("Files", Files::value(&chart.files)),
         ("Release", shared.release.clone()),
         ("Capabilities", shared.capabilities.clone()),
         ("Values", values.clone()),

@@ -219,3 +219,107 @@ impl Templates {
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Map;
+
+    fn render(text: &str) -> Result<String, String> {
+        let mut templates = Templates::new(Options::default());
+        templates.parse("t", text).map_err(|error| error.to_string())?;
+        let dot = Value::map([("n", Value::Float(2.0)), ("m", Value::map([("k", Value::str("v"))]))]);
+        templates.render("t", dot).map_err(|error| error.to_string())
+    }
+
+    #[track_caller]
+    fn check(text: &str, expect: &str) {
+        assert_eq!(render(text).as_deref(), Ok(expect), "{text}");
+    }
+
+    #[track_caller]
+    fn check_fails(text: &str, expect: &str) {
+        let error = render(text).expect_err(text);
+        assert!(error.contains(expect), "{text}: {error}");
+    }
+
+    #[test]
+    fn trim_markers_take_spaces_on_their_side_only() {
+        check("a {{- 1 -}} b", "a1b");
+        check("a {{ 1 -}} \n b", "a 1b");
+        check("a {{- /* gone */ -}} b", "ab");
+        check("{{3}}-{{-3}}", "3--3");
+    }
+
+    #[test]
+    fn a_variable_set_inside_a_block_is_seen_after_it_and_a_declared_one_is_not() {
+        check("{{ $x := 1 }}{{ if true }}{{ $x = 2 }}{{ end }}{{ $x }}", "2");
+        check("{{ $x := 1 }}{{ if true }}{{ $x := 2 }}{{ end }}{{ $x }}", "1");
+    }
+
+    #[test]
+    fn and_and_or_stop_at_the_first_answer() {
+        check(r#"{{ or 1 (fail "not reached") }}{{ and 0 (fail "not reached") }}"#, "10");
+    }
+
+    #[test]
+    fn a_missing_field_is_nothing_but_a_field_of_it_is_an_error() {
+        check("[{{ .none }}]", "[]");
+        check("[{{ (.none).deep }}]", "[]");
+        check_fails(
+            "{{ .none.deep }}",
+            "t:1:8: executing \"t\" at <.none.deep>: nil pointer evaluating interface {}.deep",
+        );
+    }
+
+    #[test]
+    fn set_changes_the_map_that_others_hold() {
+        check(r#"{{ $_ := set .m "new" 1 }}{{ .m }}"#, "map[k:v new:1]");
+        check(r#"{{ $c := deepCopy .m }}{{ $_ := set $c "new" 1 }}{{ .m }}"#, "map[k:v]");
+    }
+
+    #[test]
+    fn a_later_file_replaces_a_definition_and_a_blank_one_does_not() {
+        let mut templates = Templates::new(Options::default());
+        templates.parse("a", r#"{{ define "x" }}first{{ end }}"#).unwrap();
+        templates.parse("b", r#"{{ define "x" }}second{{ end }}{{ define "y" }}kept{{ end }}"#).unwrap();
+        templates.parse("c", r#"{{ define "y" }} {{ end }}{{ include "x" . }} {{ include "y" . }}"#).unwrap();
+        assert_eq!(templates.render("c", Value::Nil).unwrap(), "second kept");
+    }
+
+    #[test]
+    fn limits_can_be_chosen_and_name_themselves() {
+        let limits = Limits { steps: 100, ..Limits::default() };
+        let mut templates = Templates::new(Options { limits, ..Options::default() });
+        templates.parse("t", "{{ range until 1000 }}{{ . }}{{ end }}").unwrap();
+        let error = templates.render("t", Value::Nil).unwrap_err();
+        assert_eq!(error, Error::Limit { what: "evaluation steps", limit: 100 });
+    }
+
+    #[test]
+    fn lookup_asks_whoever_was_given() {
+        struct One;
+        impl Lookup for One {
+            fn lookup(
+                &self,
+                version: &str,
+                kind: &str,
+                ns: &str,
+                name: &str,
+            ) -> Result<serde_json::Value, String> {
+                Ok(serde_json::json!({ "found": format!("{version}/{kind}/{ns}/{name}") }))
+            }
+        }
+        let mut templates = Templates::new(Options { lookup: Some(Rc::new(One)), ..Options::default() });
+        templates.parse("t", r#"{{ (lookup "v1" "Secret" "ns" "x").found }}"#).unwrap();
+        assert_eq!(
+            templates.render("t", Value::Map(Map::new(crate::MapType::Any))).unwrap(),
+            "v1/Secret/ns/x"
+        );
+    }
+
+    #[test]
+    fn bytes_that_are_not_text_survive_functions() {
+        check(r#"{{ "/wD+AQ==" | b64dec | b64enc }}"#, "/wD+AQ==");
+    }
+}

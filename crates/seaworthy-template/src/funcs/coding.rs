@@ -74,7 +74,7 @@ fn base32_decode(text: &str) -> Result<Vec<u8>, usize> {
             out.push((bits >> held) as u8);
         }
     }
-    if text.len() % 8 == 0 { Ok(out) } else { Err(text.len()) }
+    if text.len().is_multiple_of(8) { Ok(out) } else { Err(text.len()) }
 }
 
 fn adler32(bytes: &[u8]) -> u32 {

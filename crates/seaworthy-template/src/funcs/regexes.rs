@@ -102,10 +102,8 @@ fn split(_: &mut Cx<'_>, args: &[Value]) -> Returned {
     if limit == 0 {
         return Ok(Value::strings(Vec::<Vec<u8>>::new()));
     }
-    if !args[0].truth() || text.is_empty() {
-        if text.is_empty() {
-            return Ok(Value::strings([text]));
-        }
+    if text.is_empty() {
+        return Ok(Value::strings([text]));
     }
     let (mut parts, mut start) = (Vec::new(), 0);
     for found in regex.find_iter(text) {

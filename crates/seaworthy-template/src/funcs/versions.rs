@@ -247,3 +247,39 @@ impl Comparison {
         c.minor > 0 || self.any_patch || v.patch == c.patch
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[track_caller]
+    fn check(constraint: &str, inside: &[&str], outside: &[&str]) {
+        for version in inside {
+            assert_eq!(matches(constraint, version), Some(true), "{version} in {constraint}");
+        }
+        for version in outside {
+            assert_eq!(matches(constraint, version), Some(false), "{version} in {constraint}");
+        }
+    }
+
+    #[test]
+    fn carets_tildes_and_wildcards_bound_as_masterminds_does() {
+        check("^1.2", &["1.2.0", "1.9.9"], &["2.0.0", "1.1.9"]);
+        check("~1.2.3", &["1.2.3", "1.2.9"], &["1.3.0"]);
+        check("1.x", &["1.0.0", "1.9.0"], &["2.0.0"]);
+        check(">=1.2 <2 || 3.1.x", &["1.5.0", "3.1.4"], &["2.0.0", "3.2.0"]);
+        check("^0.2.3", &["0.2.4"], &["0.3.0"]);
+    }
+
+    #[test]
+    fn prereleases_match_only_where_they_are_asked_for() {
+        check(">=1.19", &[], &["1.22.0-gke.1"]);
+        check(">=1.19-0", &["1.22.0-gke.1"], &[]);
+    }
+
+    #[test]
+    fn what_is_no_version_has_no_answer() {
+        assert_eq!(matches(">=1", "latest"), None);
+        assert_eq!(matches(">=x.y.z.w", "1.0.0"), None);
+    }
+}

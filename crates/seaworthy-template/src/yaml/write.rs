@@ -392,7 +392,7 @@ fn is_base60(text: &str) -> bool {
 
 /// A merge sort, because go-yaml's order is not transitive (`a10` < `a1b` < `a9` < `a10`) and the standard
 /// library's sort may panic on such.
-fn merge_sorted<'e>(mut entries: Vec<&'e (std::rc::Rc<str>, Value)>) -> Vec<&'e (std::rc::Rc<str>, Value)> {
+fn merge_sorted(mut entries: Vec<&(std::rc::Rc<str>, Value)>) -> Vec<&(std::rc::Rc<str>, Value)> {
     if entries.len() < 2 {
         return entries;
     }
