@@ -135,7 +135,7 @@ impl Node {
                 places: Places {
                     mount_point: &self.private.join("root"),
                     sandbox_dir: &self.private.join("sandboxes").join(&spec.sandbox),
-                    rootless: self.rootless,
+                    rootless: self.ids.is_rootless(),
                     cgroups: controllers.as_deref(),
                 },
             },

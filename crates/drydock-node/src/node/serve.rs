@@ -22,6 +22,7 @@ use super::volumes::Worker;
 use super::{Cgroups, Error, SOCKET, Trying};
 use crate::protocol::frame;
 use crate::protocol::{Envelope, FromNode, Listing, NODE_IP, NodeEvent, NodeInfo, Reply, Request};
+use crate::runtime::user::IdMap;
 use crate::system;
 
 /// More daemons than this at once are a mistake.
@@ -34,7 +35,7 @@ pub(super) struct Node {
     pub dir: PathBuf,
     /// Memory that only the node and its containers see.
     pub private: PathBuf,
-    pub rootless: bool,
+    pub ids: IdMap,
     pub started_unix_ms: i64,
     pub home: Home,
     pub cgroups: Cgroups,
@@ -208,7 +209,8 @@ impl Node {
         NodeInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_unix_ms: self.started_unix_ms,
-            rootless: self.rootless,
+            rootless: self.ids.is_rootless(),
+            user_ids: self.ids.count(),
             cgroups: self.cgroups.name().to_owned(),
             node_ip: NODE_IP,
             egress: false,

@@ -19,6 +19,7 @@ use super::sandboxes::Home;
 use super::serve::Node;
 use super::{Cgroups, Error, SOCKET, Trying};
 use crate::protocol::{ContainerState, ContainerStatus, Exit};
+use crate::runtime::user::IdMap;
 use crate::{shim, system};
 
 const MAX_LOG_BYTES: u64 = 1 << 20;
@@ -56,7 +57,6 @@ fn settle(dir: &Path, lock: OwnedFd) -> Result<Node, Error> {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
     redirect_standard(dir)?;
     let signals = take_signals()?;
-    let rootless = is_rootless();
     let network = Network::set_up().trying("set up the node's network")?;
     let private = dir.join(PRIVATE);
     for name in ["root", "sandboxes", "volumes"] {
@@ -70,7 +70,7 @@ fn settle(dir: &Path, lock: OwnedFd) -> Result<Node, Error> {
     Ok(Node {
         dir: dir.to_owned(),
         private,
-        rootless,
+        ids: IdMap::of_users(),
         started_unix_ms: system::now_unix_ms(),
         home: Home::open().trying("open the node's namespaces")?,
         cgroups: Cgroups::claim(dir),
@@ -87,12 +87,6 @@ fn settle(dir: &Path, lock: OwnedFd) -> Result<Node, Error> {
         ending: None,
         _lock: lock,
     })
-}
-
-/// A map of one line `0 0 4294967295` is that of the machine's own user namespace.
-fn is_rootless() -> bool {
-    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    map.split_whitespace().collect::<Vec<_>>() != ["0", "0", "4294967295"]
 }
 
 /// Nobody's terminal: a log that starts anew when it has grown.

@@ -39,6 +39,8 @@ pub struct NodeInfo {
     pub started_unix_ms: i64,
     /// Runs in a user namespace, without the machine's root.
     pub rootless: bool,
+    /// How many user ids containers can use: all, a range from `/etc/subuid`, or only root's.
+    pub user_ids: u32,
     /// `v1`, `v2` or `none`: whether limits are enforced and memory kills are seen.
     pub cgroups: String,
     pub node_ip: Ipv4Addr,

@@ -18,7 +18,7 @@ use super::capabilities::{self, Set};
 use super::cgroup::Group;
 use super::command::{self, Command};
 use super::rootfs::{self, Places};
-use super::user::{self, Identity};
+use super::user::{self, IdMap, Identity};
 use super::{Doing, Error, limits, seccomp};
 use crate::protocol::{ContainerSpec, ExecSpec, Seccomp};
 
@@ -139,7 +139,9 @@ fn go_to(cwd: Option<&Path>) -> Result<(), Error> {
 
 /// Reads who we are from the container's own files; we are inside its root already.
 fn identity(spec: &ContainerSpec) -> Result<Identity, Error> {
-    user::resolve(&spec.user, &accounts("/etc/passwd"), &accounts("/etc/group"))
+    let identity = user::resolve(&spec.user, &accounts("/etc/passwd"), &accounts("/etc/group"))?;
+    user::check_exists(&identity, &IdMap::of_users(), &IdMap::of_groups())?;
+    Ok(identity)
 }
 
 /// An ordinary file's text, or nothing: an image may have a pipe there, or no such file.

@@ -50,6 +50,58 @@ pub fn resolve(spec: &UserSpec, passwd: &str, group: &str) -> Result<Identity, E
     Ok(Identity { uid, gid, groups, home: home.to_owned() })
 }
 
+/// The ids that exist in this user namespace, as (first, count).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdMap(Vec<(u32, u32)>);
+
+impl IdMap {
+    pub fn of_users() -> Self {
+        Self::read("/proc/self/uid_map")
+    }
+
+    pub fn of_groups() -> Self {
+        Self::read("/proc/self/gid_map")
+    }
+
+    /// Without `/proc` nothing is known, and nothing is forbidden.
+    fn read(file: &str) -> Self {
+        std::fs::read_to_string(file).map_or(Self(vec![(0, u32::MAX)]), |text| Self::parse(&text))
+    }
+
+    fn parse(text: &str) -> Self {
+        let ranges = text.lines().filter_map(|line| {
+            let mut numbers = line.split_whitespace().map(str::parse);
+            Some((numbers.next()?.ok()?, numbers.nth(1)?.ok()?))
+        });
+        Self(ranges.collect())
+    }
+
+    /// Only the machine's own namespace has all ids.
+    pub fn is_rootless(&self) -> bool {
+        self.count() < u32::MAX
+    }
+
+    pub fn count(&self) -> u32 {
+        self.0.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
+    }
+
+    fn has(&self, id: u32) -> bool {
+        self.0.iter().any(|(first, count)| id.checked_sub(*first).is_some_and(|place| place < *count))
+    }
+}
+
+/// Refuses, in words, an identity that the kernel would refuse with "invalid argument".
+pub fn check_exists(identity: &Identity, users: &IdMap, groups: &IdMap) -> Result<(), Error> {
+    const HINT: &str = "rootless, only ids from /etc/subuid and /etc/subgid exist, given by newuidmap";
+    if !users.has(identity.uid) {
+        return Err(Error::Unsupported(format!("there is no user {} here: {HINT}", identity.uid)));
+    }
+    match identity.groups.iter().chain([&identity.gid]).find(|group| !groups.has(**group)) {
+        Some(group) => Err(Error::Unsupported(format!("there is no group {group} here: {HINT}"))),
+        None => Ok(()),
+    }
+}
+
 fn split(user: &str) -> (Option<&str>, Option<&str>) {
     let (user, group) = user.split_once(':').unwrap_or((user, ""));
     (Some(user).filter(|user| !user.is_empty()), Some(group).filter(|group| !group.is_empty()))
@@ -167,5 +219,25 @@ mod tests {
     fn root_is_refused_where_it_must_not_be() {
         let spec = UserSpec { must_not_be_root: true, ..Default::default() };
         check("root", spec, "container has runAsNonRoot and image will run as root");
+    }
+
+    #[track_caller]
+    fn check_map(map: &str, uid: u32, exists: bool) {
+        let (map, all) = (IdMap::parse(map), IdMap::parse("0 0 4294967295"));
+        let identity = Identity { uid, gid: 0, groups: vec![5], home: String::new() };
+        assert_eq!(check_exists(&identity, &map, &all).is_ok(), exists);
+    }
+
+    #[test]
+    fn a_user_outside_the_namespaces_ranges_is_refused() {
+        check_map("0 1000 1\n1 100000 65536\n", 65536, true);
+        check_map("0 1000 1\n1 100000 65536\n", 65537, false);
+        check_map("0 1000 1\n", 70, false);
+    }
+
+    #[test]
+    fn only_a_full_map_is_the_machines_own() {
+        assert!(!IdMap::parse("         0          0 4294967295\n").is_rootless());
+        assert!(IdMap::parse("0 1000 1\n").is_rootless());
     }
 }

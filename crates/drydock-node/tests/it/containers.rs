@@ -2,7 +2,7 @@
 
 use drydock_node::protocol::{RefusalKind, Rlimit, UserSpec};
 
-use crate::world::world;
+use crate::world::{world, world_of_users};
 
 #[tokio::test]
 async fn what_a_program_prints_is_in_its_log_line_by_line() {
@@ -134,7 +134,7 @@ async fn usage_is_told() {
 
 #[tokio::test]
 async fn an_images_user_brings_its_group_and_home() {
-    let Some(mut world) = world().await else { return };
+    let Some(mut world) = world_of_users().await else { return };
     world.sandbox("pod").await;
     let mut spec = world.script("c", "pod", "id -u; id -g; id -G; echo $HOME $HOSTNAME");
     spec.user = UserSpec { user: Some("ann".to_owned()), ..Default::default() };
@@ -145,7 +145,7 @@ async fn an_images_user_brings_its_group_and_home() {
 
 #[tokio::test]
 async fn a_user_who_is_not_root_can_write_to_its_own_stdout_by_name() {
-    let Some(mut world) = world().await else { return };
+    let Some(mut world) = world_of_users().await else { return };
     world.sandbox("pod").await;
     let mut spec = world.script("c", "pod", "echo through > /dev/stdout");
     spec.user.uid = Some(1000);

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use drydock_node::client::ExecStdio;
 use drydock_node::protocol::{ExecSpec, RefusalKind};
 
-use crate::world::world;
+use crate::world::{world, world_of_users};
 
 #[tokio::test]
 async fn an_exec_sees_the_containers_files_processes_and_name() {
@@ -23,7 +23,7 @@ async fn an_exec_sees_the_containers_files_processes_and_name() {
 
 #[tokio::test]
 async fn an_exec_has_no_more_power_than_the_container() {
-    let Some(world) = world().await else { return };
+    let Some(world) = world_of_users().await else { return };
     world.sandbox("pod").await;
     let mut spec = world.script("c", "pod", "sleep 100");
     spec.user.uid = Some(1000);

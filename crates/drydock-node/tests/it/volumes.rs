@@ -5,7 +5,7 @@ use std::path::Path;
 
 use drydock_node::protocol::{DirSpec, Mount, MountSource, VolumeContent, VolumeFile};
 
-use crate::world::world;
+use crate::world::{world, world_of_users};
 
 pub fn bind(path: &Path, target: &str) -> Mount {
     let source = MountSource::Bind { path: path.to_owned(), sub_path: None };
@@ -24,7 +24,7 @@ fn config(text: &str) -> VolumeContent {
 
 #[tokio::test]
 async fn config_arrives_and_its_change_too() {
-    let Some(world) = world().await else { return };
+    let Some(world) = world_of_users().await else { return };
     world.sandbox("pod").await;
     let path = world.client.write_volume(config("one\n")).await.unwrap();
     let mut spec = world.script("c", "pod", "sleep 100");
@@ -88,7 +88,7 @@ async fn a_sub_path_is_made_when_missing_and_cannot_leave_the_volume() {
 
 #[tokio::test]
 async fn a_directory_gets_its_owner_and_group() {
-    let Some(world) = world().await else { return };
+    let Some(world) = world_of_users().await else { return };
     let path = world.dir.path().canonicalize().unwrap().join("volumes/claim");
     let spec = DirSpec { path: path.clone(), mode: 0o777, uid: None, gid: None, fs_group: Some(70) };
     world.client.make_dir(spec.clone()).await.unwrap();
