@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use futures::lock::Mutex;
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 
@@ -142,6 +142,32 @@ impl Applier {
             metadata[field][key] = text.into();
         }
         value
+    }
+
+    /// The last log lines of a hook's pods; empty for anything that has none.
+    pub async fn logs(&self, object: &Object) -> Vec<String> {
+        let selector = match object.kind() {
+            "Job" => ListParams::default().labels(&format!("job-name={}", object.name())),
+            "Pod" => ListParams::default().fields(&format!("metadata.name={}", object.name())),
+            _ => return Vec::new(),
+        };
+        let namespace = object.namespace().unwrap_or(&self.namespace);
+        crate::diagnose::logs_of(&self.client, namespace, &selector).await
+    }
+
+    /// Deletes an object of the release, unless it has become someone else's meanwhile.
+    pub async fn delete_own(&self, object: &Object) -> Result<bool> {
+        match self.check_ownership(std::slice::from_ref(object)).await {
+            Err(Error::NoSuchKind { .. }) => Ok(false),
+            Err(Error::Owned { object, owner, .. }) => {
+                tracing::warn!(%object, %owner, "left alone, because it is not the release's any more");
+                Ok(false)
+            }
+            checked => {
+                checked?;
+                self.delete(object).await
+            }
+        }
     }
 
     /// Deletes one object and what it owns. Returns whether it was there.

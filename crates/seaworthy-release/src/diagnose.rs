@@ -3,6 +3,7 @@
 //! [`trouble`] is pure and decides which pod tells most and whether waiting is of any use; [`evidence`] asks the cluster
 //! for what only it has.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 use kube::api::{Api, ListParams, LogParams};
 use kube::{Client, ResourceExt};
@@ -11,7 +12,11 @@ use kube::{Client, ResourceExt};
 const HOPELESS_RESTARTS: i32 = 3;
 /// Fewer are enough when everything else is ready: nothing is left that it could be waiting for.
 const HOPELESS_RESTARTS_ALONE: i32 = 2;
+/// A pod that found no place for this long will not find one by itself; claims and nodes need a moment to appear.
+const UNSCHEDULABLE_S: i64 = 15;
 const LOG_LINES: i64 = 8;
+/// Pods of one hook whose logs are shown; a Job retries.
+const MAX_PODS: usize = 3;
 
 /// What a pod's status says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,13 +31,17 @@ pub(crate) struct Trouble {
 }
 
 /// The worst trouble among `pods`; `alone` when everything else of the release is ready.
-pub(crate) fn trouble<'a>(pods: impl IntoIterator<Item = &'a Pod>, alone: bool) -> Option<Trouble> {
-    let mut troubles: Vec<Trouble> = pods.into_iter().filter_map(|pod| trouble_of(pod, alone)).collect();
+pub(crate) fn trouble<'a>(
+    pods: impl IntoIterator<Item = &'a Pod>,
+    alone: bool,
+    now: Timestamp,
+) -> Option<Trouble> {
+    let mut troubles: Vec<Trouble> = pods.into_iter().filter_map(|pod| trouble_of(pod, alone, now)).collect();
     troubles.sort_by_key(|trouble| (!trouble.is_hopeless, !trouble.has_ended, trouble.container.is_none()));
     troubles.into_iter().next()
 }
 
-fn trouble_of(pod: &Pod, alone: bool) -> Option<Trouble> {
+fn trouble_of(pod: &Pod, alone: bool, now: Timestamp) -> Option<Trouble> {
     if pod.metadata.deletion_timestamp.is_some() || is_ready(pod) {
         return None;
     }
@@ -42,7 +51,7 @@ fn trouble_of(pod: &Pod, alone: bool) -> Option<Trouble> {
     let of_container = containers
         .filter(|container| !container.ready)
         .find_map(|container| of_container(pod, container, alone));
-    of_container.or_else(|| of_conditions(pod))
+    of_container.or_else(|| of_conditions(pod, now))
 }
 
 fn is_ready(pod: &Pod) -> bool {
@@ -87,7 +96,7 @@ fn of_container(pod: &Pod, container: &ContainerStatus, alone: bool) -> Option<T
     })
 }
 
-fn of_conditions(pod: &Pod) -> Option<Trouble> {
+fn of_conditions(pod: &Pod, now: Timestamp) -> Option<Trouble> {
     let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let unmet = conditions.into_iter().find(|condition| condition.status == "False")?;
     let why = unmet
@@ -95,7 +104,11 @@ fn of_conditions(pod: &Pod) -> Option<Trouble> {
         .clone()
         .or_else(|| unmet.reason.clone())
         .unwrap_or_else(|| format!("{} is false", unmet.type_));
-    Some(Trouble { pod: pod.name_any(), container: None, why, is_hopeless: false, has_ended: false })
+    let since_s = unmet.last_transition_time.as_ref().map(|time| now.as_second() - time.0.as_second());
+    let is_hopeless = unmet.type_ == "PodScheduled"
+        && unmet.reason.as_deref() == Some("Unschedulable")
+        && since_s.is_some_and(|since_s| since_s > UNSCHEDULABLE_S);
+    Some(Trouble { pod: pod.name_any(), container: None, why, is_hopeless, has_ended: false })
 }
 
 /// What the cluster adds to a trouble: the last warning about the pod, and the end of its log.
@@ -122,6 +135,19 @@ async fn last_warning(client: &Client, namespace: &str, pod: &str) -> Option<Str
     Some(format!("{}: {}", last.reason.unwrap_or_default(), last.message.unwrap_or_default()))
 }
 
+/// The end of the log of each pod that `selector` finds: what a failed hook said.
+pub(crate) async fn logs_of(client: &Client, namespace: &str, selector: &ListParams) -> Vec<String> {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let found = pods.list(selector).await.map(|list| list.items).unwrap_or_default();
+    let mut lines = Vec::new();
+    for pod in found.iter().take(MAX_PODS) {
+        let params = LogParams { tail_lines: Some(LOG_LINES), ..Default::default() };
+        let text = pods.logs(&pod.name_any(), &params).await.unwrap_or_default();
+        lines.extend(text.lines().map(str::to_owned));
+    }
+    lines
+}
+
 async fn log(client: &Client, namespace: &str, trouble: &Trouble) -> Vec<String> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let mut params =
@@ -146,6 +172,24 @@ mod tests {
         serde_json::from_value(json!({ "metadata": { "name": name }, "status": status })).unwrap()
     }
 
+    fn now() -> Timestamp {
+        Timestamp::from_second(1_000).unwrap()
+    }
+
+    fn unschedulable(since_s: i64) -> Pod {
+        let since = Timestamp::from_second(1_000 - since_s).unwrap().to_string();
+        serde_json::from_value(json!({ "metadata": { "name": "a" }, "status": { "conditions": [{
+            "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+            "message": "no node has enough memory", "lastTransitionTime": since }] } }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_pod_without_a_place_is_hopeless_after_a_moment() {
+        check(&[unschedulable(5)], false, "no node has enough memory", false);
+        check(&[unschedulable(60)], false, "no node has enough memory", true);
+    }
+
     fn crashing(restarts: i32) -> Value {
         json!({ "name": "web", "ready": false, "restartCount": restarts, "image": "", "imageID": "",
             "state": { "waiting": { "reason": "CrashLoopBackOff" } }, "lastState": { "terminated": { "exitCode": 3 } } })
@@ -153,7 +197,7 @@ mod tests {
 
     #[track_caller]
     fn check(pods: &[Pod], alone: bool, expect: &str, hopeless: bool) {
-        let found = trouble(pods, alone).unwrap();
+        let found = trouble(pods, alone, now()).unwrap();
         assert_eq!((found.why.as_str(), found.is_hopeless), (expect, hopeless));
     }
 
@@ -191,7 +235,7 @@ mod tests {
         let starting = json!({ "name": "web", "ready": false, "restartCount": 0, "image": "", "imageID": "",
             "state": { "waiting": { "reason": "ContainerCreating" } } });
         let pods = [pod("a", starting), pod("b", crashing(3))];
-        assert_eq!(trouble(&pods, false).unwrap().pod, "b");
+        assert_eq!(trouble(&pods, false, now()).unwrap().pod, "b");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! Start at [`Releases`]. What a revision holds is [`record::Release`]; readiness is decided in [`ready`], which is pure.
 
 mod apply;
+mod current;
 mod diagnose;
 mod error;
 mod hooks;

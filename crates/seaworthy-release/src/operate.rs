@@ -200,7 +200,7 @@ impl Releases {
         hooks::run(&applier, newest, "pre-delete", policy.timeout).await?;
         let objects = manifest::objects(name, &newest.manifest)?;
         for object in manifest::gone(&objects, &[]) {
-            applier.delete(object).await?;
+            applier.delete_own(object).await?;
         }
         hooks::run(&applier, newest, "post-delete", policy.timeout).await?;
         for release in &history {
@@ -271,7 +271,7 @@ impl Releases {
             applier.apply(object, policy.force_conflicts).await?;
         }
         for object in manifest::gone(&old, &new) {
-            applier.delete(object).await?;
+            applier.delete_own(object).await?;
         }
         self.wait(&release.name, &new, policy, tell).await?;
         hooks::run(&applier, release, &format!("post-{event}"), policy.timeout).await?;
@@ -345,7 +345,7 @@ impl Releases {
         let applier = self.applier(&failed.name);
         let objects = manifest::objects(&failed.name, &failed.manifest)?;
         for object in manifest::gone(&objects, &[]) {
-            applier.delete(object).await?;
+            applier.delete_own(object).await?;
         }
         Ok("it was the first one, so its objects were removed again (volumes are kept)".into())
     }

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use futures::stream::{SelectAll, StreamExt};
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DynamicObject};
 use kube::runtime::watcher::{self, Event};
@@ -14,6 +16,7 @@ use kube::{Client, ResourceExt};
 use serde_json::Value;
 
 use crate::apply::Applier;
+use crate::current::current_pods;
 use crate::diagnose::{Evidence, Trouble, evidence, trouble};
 use crate::error::{Error, Result};
 use crate::manifest::Object;
@@ -79,15 +82,22 @@ impl std::fmt::Display for NotReady {
 /// What the watches have shown so far.
 struct View<'a> {
     wanted: Vec<&'a Object>,
-    seen: BTreeMap<(String, String), Value>,
-    pods: BTreeMap<String, Pod>,
+    /// The release's namespace, where objects are that name none.
+    namespace: String,
+    /// By kind, namespace and name.
+    seen: BTreeMap<(String, String, String), Value>,
+    /// By namespace and name, like the pods.
+    replica_sets: BTreeMap<(String, String), ReplicaSet>,
+    pods: BTreeMap<(String, String), Pod>,
 }
 
 enum Change {
     Seen(Box<Value>),
-    Gone(String, String),
+    Gone(String, String, String),
+    ReplicaSet(Box<ReplicaSet>),
+    ReplicaSetGone(String, String),
     Pod(Box<Pod>),
-    PodGone(String),
+    PodGone(String, String),
 }
 
 /// Waits at most `timeout` until all of `objects` are ready.
@@ -104,7 +114,13 @@ pub(crate) async fn wait(
         return Ok(());
     }
     let mut changes = watch(client, applier, namespace, &wanted).await?;
-    let mut view = View { wanted, seen: BTreeMap::new(), pods: BTreeMap::new() };
+    let mut view = View {
+        wanted,
+        namespace: namespace.to_owned(),
+        seen: BTreeMap::new(),
+        replica_sets: BTreeMap::new(),
+        pods: BTreeMap::new(),
+    };
     let (begun, mut told, mut ready) = (Instant::now(), Vec::new(), Vec::<String>::new());
     loop {
         match tokio::time::timeout(TICK, changes.next()).await {
@@ -129,7 +145,7 @@ pub(crate) async fn wait(
         }
         let gave_up = view.is_hopeless(&pending);
         if gave_up || begun.elapsed() > timeout {
-            let objects = view.explain(client, namespace, &pending).await;
+            let objects = view.explain(client, &pending).await;
             return Err(Error::NotReady { objects, waited_s: begun.elapsed().as_secs(), gave_up });
         }
     }
@@ -139,14 +155,15 @@ type Changes = SelectAll<futures::stream::BoxStream<'static, Change>>;
 
 async fn watch(client: &Client, applier: &Applier, namespace: &str, wanted: &[&Object]) -> Result<Changes> {
     let mut changes = SelectAll::new();
-    let mut kinds: Vec<&str> = Vec::new();
+    let mut watched: Vec<(&str, &str)> = Vec::new();
     for object in wanted {
-        if kinds.contains(&object.kind()) {
+        let of = (object.kind(), object.namespace().unwrap_or(namespace));
+        if watched.contains(&of) {
             continue;
         }
-        kinds.push(object.kind());
+        watched.push(of);
         let (resource, _) = applier.resource(object).await?;
-        let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
+        let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), of.1, &resource);
         let (api_version, kind) = (resource.api_version.clone(), resource.kind.clone());
         let stream = watcher::watcher(api, watcher::Config::default()).filter_map(move |event| {
             let change = object_change(event, &api_version, &kind);
@@ -154,10 +171,24 @@ async fn watch(client: &Client, applier: &Applier, namespace: &str, wanted: &[&O
         });
         changes.push(stream.boxed());
     }
-    let pods =
-        watcher::watcher(Api::<Pod>::namespaced(client.clone(), namespace), watcher::Config::default());
-    changes.push(pods.filter_map(|event| async move { pod_change(event) }).boxed());
+    let mut namespaces: Vec<&str> = watched.iter().map(|(_, namespace)| *namespace).collect();
+    namespaces.sort_unstable();
+    namespaces.dedup();
+    for namespace in namespaces {
+        let pods = Api::<Pod>::namespaced(client.clone(), namespace);
+        let pods = watcher::watcher(pods, watcher::Config::default());
+        changes.push(pods.filter_map(|event| async move { pod_change(event) }).boxed());
+        if watched.contains(&("Deployment", namespace)) {
+            let sets = Api::<ReplicaSet>::namespaced(client.clone(), namespace);
+            let sets = watcher::watcher(sets, watcher::Config::default());
+            changes.push(sets.filter_map(|event| async move { replica_set_change(event) }).boxed());
+        }
+    }
     Ok(changes)
+}
+
+fn place(object: &impl ResourceExt) -> (String, String) {
+    (object.namespace().unwrap_or_default(), object.name_any())
 }
 
 fn object_change(
@@ -173,7 +204,10 @@ fn object_change(
             value["kind"] = kind.into();
             Some(Change::Seen(Box::new(value)))
         }
-        Ok(Event::Delete(object)) => Some(Change::Gone(kind.to_owned(), object.name_any())),
+        Ok(Event::Delete(object)) => {
+            let (namespace, name) = place(&object);
+            Some(Change::Gone(kind.to_owned(), namespace, name))
+        }
         Ok(Event::Init | Event::InitDone) => None,
         Err(error) => {
             tracing::debug!(%error, kind, "the watch broke and is made again");
@@ -185,7 +219,21 @@ fn object_change(
 fn pod_change(event: watcher::Result<Event<Pod>>) -> Option<Change> {
     match event {
         Ok(Event::Apply(pod) | Event::InitApply(pod)) => Some(Change::Pod(Box::new(pod))),
-        Ok(Event::Delete(pod)) => Some(Change::PodGone(pod.name_any())),
+        Ok(Event::Delete(pod)) => {
+            let (namespace, name) = place(&pod);
+            Some(Change::PodGone(namespace, name))
+        }
+        Ok(Event::Init | Event::InitDone) | Err(_) => None,
+    }
+}
+
+fn replica_set_change(event: watcher::Result<Event<ReplicaSet>>) -> Option<Change> {
+    match event {
+        Ok(Event::Apply(set) | Event::InitApply(set)) => Some(Change::ReplicaSet(Box::new(set))),
+        Ok(Event::Delete(set)) => {
+            let (namespace, name) = place(&set);
+            Some(Change::ReplicaSetGone(namespace, name))
+        }
         Ok(Event::Init | Event::InitDone) | Err(_) => None,
     }
 }
@@ -195,12 +243,25 @@ impl View<'_> {
         match change {
             Change::Seen(value) => {
                 let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-                self.seen.insert((text(&value["kind"]), text(&value["metadata"]["name"])), *value);
+                let metadata = &value["metadata"];
+                let key = (text(&value["kind"]), text(&metadata["namespace"]), text(&metadata["name"]));
+                self.seen.insert(key, *value);
             }
-            Change::Gone(kind, name) => drop(self.seen.remove(&(kind, name))),
-            Change::Pod(pod) => drop(self.pods.insert(pod.name_any(), *pod)),
-            Change::PodGone(name) => drop(self.pods.remove(&name)),
+            Change::Gone(kind, namespace, name) => drop(self.seen.remove(&(kind, namespace, name))),
+            Change::ReplicaSet(set) => drop(self.replica_sets.insert(place(&*set), *set)),
+            Change::ReplicaSetGone(namespace, name) => drop(self.replica_sets.remove(&(namespace, name))),
+            Change::Pod(pod) => drop(self.pods.insert(place(&*pod), *pod)),
+            Change::PodGone(namespace, name) => drop(self.pods.remove(&(namespace, name))),
         }
+    }
+
+    fn namespace_of<'o>(&'o self, object: &'o Object) -> &'o str {
+        object.namespace().unwrap_or(&self.namespace)
+    }
+
+    fn shown(&self, object: &Object) -> Option<&Value> {
+        let namespace = self.namespace_of(object).to_owned();
+        self.seen.get(&(object.kind().to_owned(), namespace, object.name().to_owned()))
     }
 
     fn pending(&self) -> Vec<(&Object, Readiness)> {
@@ -209,7 +270,7 @@ impl View<'_> {
     }
 
     fn judge(&self, object: &Object) -> Readiness {
-        match self.seen.get(&(object.kind().to_owned(), object.name().to_owned())) {
+        match self.shown(object) {
             Some(value) => readiness(value),
             None => Readiness::Waiting("not seen yet".into()),
         }
@@ -223,13 +284,14 @@ impl View<'_> {
         }
     }
 
+    /// The worst trouble among the pods of the revision that is being rolled out.
     fn trouble(&self, object: &Object, alone: bool) -> Option<Trouble> {
-        let selector = object.value["spec"]["selector"]["matchLabels"].as_object()?;
-        let pods = self.pods.values().filter(|pod| {
-            let labels = pod.labels();
-            selector.iter().all(|(key, value)| labels.get(key).map(String::as_str) == value.as_str())
-        });
-        trouble(pods, alone)
+        let namespace = self.namespace_of(object);
+        let here = |place: &(String, String)| place.0 == namespace;
+        let sets: Vec<&ReplicaSet> =
+            self.replica_sets.iter().filter(|(place, _)| here(place)).map(|(_, set)| set).collect();
+        let pods: Vec<&Pod> = self.pods.iter().filter(|(place, _)| here(place)).map(|(_, pod)| pod).collect();
+        trouble(current_pods(self.shown(object)?, &sets, &pods), alone, Timestamp::now())
     }
 
     /// True when something has failed for good.
@@ -241,17 +303,12 @@ impl View<'_> {
         })
     }
 
-    async fn explain(
-        &self,
-        client: &Client,
-        namespace: &str,
-        pending: &[(&Object, Readiness)],
-    ) -> Vec<NotReady> {
+    async fn explain(&self, client: &Client, pending: &[(&Object, Readiness)]) -> Vec<NotReady> {
         let mut told = Vec::new();
         for (object, state) in pending {
             let trouble = self.trouble(object, false);
             let evidence = match &trouble {
-                Some(trouble) => evidence(client, namespace, trouble).await,
+                Some(trouble) => evidence(client, self.namespace_of(object), trouble).await,
                 None => Evidence::default(),
             };
             told.push(NotReady {
