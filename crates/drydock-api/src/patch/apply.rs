@@ -1,10 +1,24 @@
 //! Server-side apply: merges what a manager wants into the live object and gives up what it no longer wants.
+//!
+//! A manager owns exactly the fields of its last configuration. Fields that it dropped are removed unless someone else
+//! owns them; fields that others own with other values are conflicts, unless the request forces.
 
 use drydock_kinds::schema::Type;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::tracking::Writer;
+use super::conflict::Conflicts;
+use super::fieldset::FieldSet;
+use super::managers::{self, Manager, Operation};
+use super::merge::merge;
+use super::ownership::{conflicts, excluded, take_away};
+use super::remove::remove;
+use super::tracking::{Writer, stamp};
+use super::walk::{compare, fields_of, with_named_parents};
+
+/// Who owned the fields of an object that nobody applied before.
+const BEFORE_FIRST_APPLY: &str = "before-first-apply";
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// One apply request.
 #[derive(Debug, Clone, Copy)]
@@ -20,20 +34,11 @@ pub struct Apply<'a> {
     pub now: Timestamp,
 }
 
-/// A field that another manager owns with another value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Conflict {
-    /// As a cause's message: `conflict with "kubectl" using apps/v1`
-    pub message: String,
-    /// `.spec.replicas`
-    pub field: String,
-}
-
-#[derive(Debug, thiserror::Error, PartialEq)]
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ApplyError {
     /// Answer 409 with one cause per conflict.
-    #[error("Apply failed with {} conflict{}", .0.len(), if .0.len() == 1 { "" } else { "s" })]
-    Conflicts(Vec<Conflict>),
+    #[error("{0}")]
+    Conflicts(Conflicts),
     /// Answer 400.
     #[error("metadata.managedFields must be nil")]
     ManagedFieldsInConfig,
@@ -44,5 +49,371 @@ pub enum ApplyError {
 
 /// The object after the apply, `managedFields` included. Equal to `live` when nothing changes: then do not write.
 pub fn apply(request: Apply<'_>) -> Result<Value, ApplyError> {
-    Ok(request.config.clone())
+    let config = checked_config(&request)?;
+    let mut owners = owners_before(&request)?;
+    let live = request.live.map_or_else(|| json!({}), managers::without_owners);
+    let mut me = me(&request, &config)?;
+    let last = take_previous(&mut owners, &me);
+    let mut merged = merge(&live, &config, Some(request.root));
+    if let Some(last) = last.as_ref().filter(|last| !last.fields.is_empty()) {
+        let still_owned = owners.iter().fold(me.fields.clone(), |all, owner| all.union(&owner.fields));
+        merged = prune(merged, &last.fields, &still_owned, request.root);
+    }
+    let change = compare(&live, &merged, request.root).without_trees(&excluded(request.writer.excluded));
+    let conflicts = if request.force { Vec::new() } else { conflicts(owners.iter(), &change) };
+    if !conflicts.is_empty() {
+        return Err(ApplyError::Conflicts(Conflicts(conflicts)));
+    }
+    take_away(owners.iter_mut(), &change);
+    me.fields = me.fields.difference(&managers::unowned());
+    let unchanged = last.filter(|last| change.is_empty() && last.fields == me.fields);
+    if let (Some(_), Some(live)) = (&unchanged, request.live) {
+        return Ok(live.clone());
+    }
+    me.time = Some(stamp(request.now));
+    owners.push(me);
+    if request.writer.manager == "kubectl" {
+        refresh_last_applied(&mut merged, &config);
+    }
+    managers::encode(&mut merged, owners);
+    Ok(merged)
+}
+
+/// The configuration without what this door does not write.
+fn checked_config(request: &Apply<'_>) -> Result<Value, ApplyError> {
+    let mut config = request.config.clone();
+    let Some(fields) = config.as_object_mut() else {
+        return Err(ApplyError::BadConfig("an applied configuration must be an object".to_owned()));
+    };
+    for name in request.writer.excluded {
+        fields.remove(*name);
+    }
+    match config.pointer("/metadata/managedFields") {
+        None => Ok(config),
+        Some(Value::Null) => Ok(managers::without_owners(&config)),
+        Some(_) => Err(ApplyError::ManagedFieldsInConfig),
+    }
+}
+
+/// The stored owners; an object without any gets one for all that is there, so that the first apply can conflict.
+fn owners_before(request: &Apply<'_>) -> Result<Vec<Manager>, ApplyError> {
+    let Some(live) = request.live else { return Ok(Vec::new()) };
+    let unreadable = |why| ApplyError::BadConfig(format!("metadata.managedFields is not readable: {why}"));
+    let owners = managers::decode(live).map_err(unreadable)?;
+    if !owners.is_empty() {
+        return Ok(owners);
+    }
+    let there = compare(&json!({}), &managers::without_owners(live), request.root);
+    let fields =
+        there.set().without_trees(&excluded(request.writer.excluded)).difference(&managers::unowned());
+    Ok(vec![Manager {
+        name: BEFORE_FIRST_APPLY.to_owned(),
+        operation: Operation::Update,
+        api_version: api_version(request.config),
+        subresource: request.writer.subresource.to_owned(),
+        time: Some(stamp(request.now)),
+        fields,
+    }])
+}
+
+fn me(request: &Apply<'_>, config: &Value) -> Result<Manager, ApplyError> {
+    let fields = fields_of(config, request.root).map_err(ApplyError::BadConfig)?;
+    Ok(Manager {
+        name: if request.writer.manager.is_empty() { "unknown" } else { request.writer.manager }.to_owned(),
+        operation: Operation::Apply,
+        api_version: api_version(config),
+        subresource: request.writer.subresource.to_owned(),
+        time: None,
+        fields,
+    })
+}
+
+fn api_version(object: &Value) -> String {
+    object["apiVersion"].as_str().unwrap_or_default().to_owned()
+}
+
+fn take_previous(owners: &mut Vec<Manager>, me: &Manager) -> Option<Manager> {
+    let index = owners.iter().position(|owner| owner.is_same(me))?;
+    Some(owners.remove(index))
+}
+
+/// Removes what the manager applied last time and nobody owns any more.
+fn prune(merged: Value, last: &FieldSet, owned: &FieldSet, root: Type<'_>) -> Value {
+    let named = |set: &FieldSet| with_named_parents(set, Some(root));
+    let (last, owned) = (named(last), named(owned));
+    let all = named(&fields_of(&merged, root).unwrap_or_default());
+    let left = remove(&merged, &last, Some(root)).unwrap_or_else(|| json!({}));
+    let left = named(&fields_of(&left, root).unwrap_or_default());
+    // First what fell away with a parent although someone owns it comes back, then what was never ours to remove.
+    let gone = all.difference(&left.union(&owned));
+    let left = remove(&merged, &gone, Some(root)).unwrap_or_else(|| json!({}));
+    let left = named(&fields_of(&left, root).unwrap_or_default());
+    let gone = all.difference(&left).intersection(&last);
+    remove(&merged, &gone, Some(root)).unwrap_or_else(|| json!({}))
+}
+
+/// Keeps the annotation of client-side `kubectl apply` in step, so that both ways can be mixed.
+fn refresh_last_applied(object: &mut Value, config: &Value) {
+    let Some(annotation) =
+        object.pointer_mut("/metadata/annotations").and_then(|all| all.get_mut(LAST_APPLIED))
+    else {
+        return;
+    };
+    let mut config = config.clone();
+    if let Some(all) = config.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        all.remove(LAST_APPLIED);
+    }
+    *annotation = Value::from(format!("{config}\n"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use drydock_kinds::schema::Schema;
+
+    /// Applies step by step: manager, configuration without identity, whether to force.
+    struct World {
+        kind: (&'static str, &'static str, &'static str),
+        live: Option<Value>,
+        second: i64,
+    }
+
+    impl World {
+        fn of(group: &'static str, version: &'static str, kind: &'static str) -> Self {
+            Self { kind: (group, version, kind), live: None, second: 0 }
+        }
+
+        fn apply(&mut self, manager: &str, config: Value, force: bool) -> Result<(), ApplyError> {
+            let (group, version, kind) = self.kind;
+            let root = Schema::builtin().kind(group, version, kind).expect("a schema");
+            let mut config = config;
+            config["apiVersion"] =
+                json!(if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") });
+            config["kind"] = json!(kind);
+            config["metadata"]["name"] = json!("a");
+            self.second += 1;
+            let now = Timestamp::from_second(self.second).expect("a time");
+            let writer = Writer { manager, subresource: "", excluded: &["status"] };
+            self.live =
+                Some(apply(Apply { live: self.live.as_ref(), config: &config, root, writer, force, now })?);
+            Ok(())
+        }
+
+        #[track_caller]
+        fn ok(&mut self, manager: &str, config: Value) -> &mut Self {
+            assert_eq!(self.apply(manager, config, false), Ok(()));
+            self
+        }
+
+        #[track_caller]
+        fn refused(&mut self, manager: &str, config: Value, expect: &str) -> &mut Self {
+            let error = self.apply(manager, config, false).expect_err("a refusal");
+            assert_eq!(error.to_string(), expect);
+            self
+        }
+
+        #[track_caller]
+        fn has(&mut self, pointer: &str, expect: Value) -> &mut Self {
+            let live = self.live.as_ref().expect("an object");
+            assert_eq!(live.pointer(pointer).unwrap_or(&Value::Null), &expect, "{pointer} in {live:#}");
+            self
+        }
+
+        #[track_caller]
+        fn owners(&mut self, expect: &[&str]) -> &mut Self {
+            let live = self.live.as_ref().expect("an object");
+            let names: Vec<&str> = live["metadata"]["managedFields"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|entry| entry["manager"].as_str())
+                .collect();
+            assert_eq!(names, expect);
+            self
+        }
+    }
+
+    fn deployment() -> World {
+        World::of("apps", "v1", "Deployment")
+    }
+
+    fn containers(list: Value) -> Value {
+        json!({"spec": {"template": {"spec": {"containers": list}}}})
+    }
+
+    #[test]
+    fn what_is_applied_is_there_and_owned() {
+        deployment()
+            .ok("helm", json!({"spec": {"replicas": 2}}))
+            .has("/spec/replicas", json!(2))
+            .has("/metadata/managedFields/0/operation", json!("Apply"))
+            .has("/metadata/managedFields/0/fieldsV1", json!({"f:spec": {"f:replicas": {}}}));
+    }
+
+    #[test]
+    fn applying_the_same_again_changes_nothing_not_even_the_time() {
+        let mut world = deployment();
+        world.ok("helm", containers(json!([{"name": "c", "image": "i"}])));
+        let before = world.live.clone();
+        world.ok("helm", containers(json!([{"name": "c", "image": "i"}])));
+        assert_eq!(world.live, before);
+    }
+
+    #[test]
+    fn a_field_that_is_no_longer_applied_is_removed() {
+        deployment()
+            .ok("helm", json!({"spec": {"replicas": 2, "paused": true}}))
+            .ok("helm", json!({"spec": {"replicas": 2}}))
+            .has("/spec", json!({"replicas": 2}));
+    }
+
+    #[test]
+    fn a_list_item_that_is_no_longer_applied_is_removed() {
+        deployment()
+            .ok("helm", containers(json!([{"name": "c", "image": "i"}, {"name": "d", "image": "j"}])))
+            .ok("helm", containers(json!([{"name": "d", "image": "j"}])))
+            .has("/spec/template/spec/containers", json!([{"name": "d", "image": "j"}]));
+    }
+
+    #[test]
+    fn another_value_for_an_owned_field_is_a_conflict() {
+        deployment()
+            .ok("helm", json!({"spec": {"replicas": 2}}))
+            .refused(
+                "kubectl",
+                json!({"spec": {"replicas": 3}}),
+                r#"Apply failed with 1 conflict: conflict with "helm": .spec.replicas"#,
+            )
+            .has("/spec/replicas", json!(2));
+    }
+
+    #[test]
+    fn several_conflicts_are_grouped_by_owner() {
+        deployment().ok("helm", json!({"spec": {"replicas": 2, "paused": true}})).refused(
+            "kubectl",
+            json!({"spec": {"replicas": 3, "paused": false}}),
+            "Apply failed with 2 conflicts: conflicts with \"helm\":\n- .spec.paused\n- .spec.replicas",
+        );
+    }
+
+    #[test]
+    fn force_takes_the_field_over() {
+        let mut world = deployment();
+        world.ok("helm", json!({"spec": {"replicas": 2}}));
+        assert_eq!(world.apply("kubectl", json!({"spec": {"replicas": 3}}), true), Ok(()));
+        world.has("/spec/replicas", json!(3)).owners(&["kubectl"]);
+    }
+
+    #[test]
+    fn the_same_value_is_shared_and_survives_one_owner() {
+        deployment()
+            .ok("a", json!({"spec": {"replicas": 2, "paused": true}}))
+            .ok("b", json!({"spec": {"replicas": 2}}))
+            .owners(&["a", "b"])
+            .ok("a", json!({"spec": {"paused": true}}))
+            .has("/spec/replicas", json!(2))
+            .ok("b", json!({}))
+            .has("/spec", json!({"paused": true}))
+            .owners(&["a"]);
+    }
+
+    #[test]
+    fn a_field_of_an_updater_stays_when_an_applier_leaves() {
+        let mut world = deployment();
+        world.ok("helm", containers(json!([{"name": "c", "image": "i"}])));
+        let mut new = world.live.clone().expect("an object");
+        new["spec"]["template"]["spec"]["containers"][0]["tty"] = json!(true);
+        let root = Schema::builtin().kind("apps", "v1", "Deployment").expect("a schema");
+        let writer = Writer { manager: "edit", subresource: "", excluded: &["status"] };
+        let now = Timestamp::from_second(50).expect("a time");
+        super::super::track_update(world.live.as_ref(), &mut new, root, writer, now).expect("readable");
+        world.live = Some(new);
+        world
+            .ok("helm", containers(json!([{"name": "c"}])))
+            .has("/spec/template/spec/containers", json!([{"name": "c", "tty": true}]));
+    }
+
+    #[test]
+    fn a_port_without_protocol_is_the_tcp_port() {
+        World::of("", "v1", "Service")
+            .ok("helm", json!({"spec": {"ports": [{"port": 80, "protocol": "TCP", "name": "http"}]}}))
+            .ok("helm", json!({"spec": {"ports": [{"port": 80, "name": "web"}, {"port": 80, "protocol": "UDP", "name": "quic"}]}}))
+            .has("/spec/ports/0/name", json!("web"))
+            .has("/spec/ports/1/name", json!("quic"))
+            .has("/spec/ports/2", Value::Null);
+    }
+
+    #[test]
+    fn an_atomic_list_is_owned_as_a_whole() {
+        deployment()
+            .ok("a", containers(json!([{"name": "c", "command": ["x"]}])))
+            .refused(
+                "b",
+                containers(json!([{"name": "c", "command": ["x", "y"]}])),
+                r#"Apply failed with 1 conflict: conflict with "a": .spec.template.spec.containers[name="c"].command"#,
+            );
+    }
+
+    #[test]
+    fn a_set_merges_its_values() {
+        let finalizers = |list: Value| json!({"metadata": {"finalizers": list}});
+        deployment()
+            .ok("a", finalizers(json!(["a/x"])))
+            .ok("b", finalizers(json!(["b/y"])))
+            .has("/metadata/finalizers", json!(["a/x", "b/y"]))
+            .ok("a", finalizers(json!([])))
+            .has("/metadata/finalizers", json!(["b/y"]));
+    }
+
+    #[test]
+    fn the_status_is_not_applied_through_the_main_door() {
+        deployment()
+            .ok("a", json!({"spec": {"replicas": 1}, "status": {"replicas": 5}}))
+            .has("/status", Value::Null);
+    }
+
+    #[test]
+    fn an_object_nobody_owns_conflicts_with_its_past() {
+        let mut world = deployment();
+        world.live = Some(
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}, "spec": {"replicas": 1}}),
+        );
+        world
+            .refused(
+                "helm",
+                json!({"spec": {"replicas": 2}}),
+                r#"Apply failed with 1 conflict: conflict with "before-first-apply" using apps/v1: .spec.replicas"#,
+            )
+            .ok("helm", json!({"spec": {"replicas": 1}}))
+            .owners(&["helm", "before-first-apply"]);
+    }
+
+    #[test]
+    fn a_configuration_may_not_bring_owners() {
+        deployment().refused(
+            "a",
+            json!({"metadata": {"managedFields": []}}),
+            "metadata.managedFields must be nil",
+        );
+    }
+
+    #[test]
+    fn two_items_with_one_key_are_refused() {
+        deployment().refused(
+            "a",
+            containers(json!([{"name": "c"}, {"name": "c"}])),
+            r#".spec.template.spec.containers: has duplicate entries for key [name="c"]"#,
+        );
+    }
+
+    #[test]
+    fn items_of_others_keep_their_place() {
+        deployment()
+            .ok("a", containers(json!([{"name": "1"}, {"name": "2"}, {"name": "3"}])))
+            .ok("b", containers(json!([{"name": "2"}, {"name": "9"}])))
+            .has(
+                "/spec/template/spec/containers",
+                json!([{"name": "1"}, {"name": "2"}, {"name": "3"}, {"name": "9"}]),
+            );
+    }
 }

@@ -6,9 +6,21 @@
 //! Start at [`apply`] for server-side apply, [`track_update`] for every other write, [`strategic_merge`] for `kubectl apply`.
 
 mod apply;
+mod conflict;
+mod fieldset;
+mod managers;
 mod merge;
+mod order;
+mod ownership;
+mod remove;
+mod strategic;
 mod tracking;
+mod walk;
 
-pub use apply::{Apply, ApplyError, Conflict, apply};
-pub use merge::{MergeError, strategic_merge};
+#[cfg(test)]
+mod laws;
+
+pub use apply::{Apply, ApplyError, apply};
+pub use conflict::{Conflict, Conflicts};
+pub use strategic::{MergeError, strategic_merge};
 pub use tracking::{TrackError, Writer, track_update};
