@@ -100,13 +100,12 @@ fn quoted(first: &str, following: &str, quote: char) -> Option<(Raw, usize)> {
 }
 
 fn expand(raw: &str, pairs: &[(String, String)], variables: &Variables, mark: Mark) -> Result<String> {
-    let mut values = std::collections::BTreeMap::from_iter(pairs.iter().cloned());
-    values
-        .extend(references(raw).filter_map(|name| Some((name.to_owned(), variables.get(name)?.to_owned()))));
-    // Compose takes an unset name in an env file for empty.
-    for name in references(raw) {
-        values.entry(name.to_owned()).or_default();
-    }
+    let value_of = |name: &str| {
+        let above = || pairs.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        // Compose takes an unset name in an env file for empty.
+        (name.to_owned(), variables.get(name).or_else(above).unwrap_or_default().to_owned())
+    };
+    let values = references(raw).map(value_of).collect();
     Variables::new(values).expand(raw, Place::Plain).or_else(|bad| Fault::at(mark, bad.problem))
 }
 

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use seaworthy_app::looks_secret;
+
 use crate::node::{Mark, Source};
 
 pub(crate) type Result<T, E = Box<Fault>> = std::result::Result<T, E>;
@@ -63,6 +65,9 @@ fn reason(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(": {message}") }
 }
 
+/// Nobody reads a longer line; it is told by its number only.
+const MAX_SHOWN_BYTES: usize = 400;
+
 /// A problem before its excerpt is looked up.
 #[derive(Debug)]
 pub(crate) struct Fault {
@@ -93,7 +98,7 @@ impl Fault {
                 line: mark.line,
                 column: mark.column,
                 width: mark.width,
-                text: text.to_owned(),
+                text: masked(text),
             })
         });
         Error(Box::new(Inner { problem: self.problem, at, hint: self.hint }))
@@ -161,6 +166,35 @@ impl Error {
         }
         out
     }
+}
+
+/// `line` with stars in place of a secret that stands in it, as wide as before, so that underlines still fit.
+///
+/// References to variables are not secret: `${POSTGRES_PASSWORD}` stays.
+fn masked(line: &str) -> String {
+    if line.len() > MAX_SHOWN_BYTES {
+        return String::new();
+    }
+    let Some(at) = line.match_indices([':', '=']).map(|(at, _)| at + 1).find(|&at| begins_secret(line, at))
+    else {
+        return line.to_owned();
+    };
+    let stars = line[at..].chars().map(|c| if c.is_whitespace() { c } else { '*' });
+    line[..at].chars().chain(stars).collect()
+}
+
+/// Whether what stands behind the name that ends before `at` is secret.
+fn begins_secret(line: &str, at: usize) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let before = line[..at - 1].trim_end_matches(['"', '\'']);
+    let name = before.rsplit(|c| !is_part(c)).next().unwrap_or_default();
+    let value = line[at..].trim_matches([' ', '"', '\'']);
+    let in_reference = before.rfind("${") > before.rfind('}');
+    if value.is_empty() || value.starts_with(['$', '[', '{']) || in_reference {
+        return false;
+    }
+    let by_value = !value.contains("${") && looks_secret("", value).is_some();
+    by_value || looks_secret(name, value).is_some() && looks_secret(name, "").is_some()
 }
 
 fn excerpt(at: &At) -> String {

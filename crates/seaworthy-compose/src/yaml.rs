@@ -13,7 +13,7 @@ use crate::error::{Fault, Problem, Result};
 use crate::node::{Entry, Mark, MergeTag, Node, Value};
 
 const MAX_DEPTH: usize = 64;
-const MAX_NODES: usize = 200_000;
+const MAX_NODES: usize = 50_000;
 
 /// Parses `text`, which is source number `file`.
 pub fn parse(text: &str, file: usize) -> Result<Node> {

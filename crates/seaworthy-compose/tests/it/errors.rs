@@ -324,6 +324,21 @@ fn a_broken_line_of_dotenv_is_named_but_not_shown() {
 }
 
 #[test]
+fn an_error_on_the_line_of_a_secret_does_not_show_the_secret() {
+    check(
+        "services:\n  db:\n    image: x\n    environment:\n      DB_PASSWORD: hunter2 ${NO}\n",
+        "
+compose.yaml:5:28: the variable `NO` is not set
+    |
+  5 |       DB_PASSWORD: ******* *****
+    |                            ^^^^^
+  hint: set it in `.env` or in the environment",
+    );
+    let error = try_load("services:\n  db: {environment: {DB_PASSWORD: hunter2: x}}\n").unwrap_err();
+    assert!(!error.explain().contains("hunter2"), "{}", error.explain());
+}
+
+#[test]
 fn a_folder_without_a_file_says_which_names_are_looked_for() {
     let folder = tempfile::tempdir().expect("a folder");
     let error = crate::load_from(folder.path()).unwrap_err();
