@@ -13,7 +13,7 @@ use super::images::ReadyImage;
 use super::objects::ConfigError;
 use super::quantity;
 use super::status::qos_class;
-use super::volumes::{Ready, TOKEN_PATH, TOKEN_VOLUME};
+use super::volumes::Ready;
 use crate::protocol::{
     ContainerSpec, DnsConfig, HostEntry, Mount, MountSource, Resources, Rootfs, SandboxSpec, Seccomp,
     Security, UserSpec,
@@ -233,10 +233,6 @@ fn mounts(run: &Run<'_>) -> Result<Vec<Mount>, ConfigError> {
             source: MountSource::Bind { path: volume.path.clone(), sub_path },
             read_only: volume.read_only || mount.read_only == Some(true),
         });
-    }
-    if let Some(token) = run.volumes.get(TOKEN_VOLUME) {
-        let source = MountSource::Bind { path: token.path.clone(), sub_path: None };
-        mounts.push(Mount { target: TOKEN_PATH.into(), source, read_only: true });
     }
     let uid = run.pod.metadata.uid.as_deref().unwrap_or_default();
     let message = message_file(run.dir, uid, &run.container.name, run.attempt);

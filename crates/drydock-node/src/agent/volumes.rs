@@ -24,12 +24,6 @@ use super::quantity;
 use crate::client::{self, NodeClient};
 use crate::protocol::{DirSpec, VolumeContent};
 
-/// Where the token volume is mounted when nobody else did.
-pub const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-/// Name of the volume this file adds for it.
-pub const TOKEN_VOLUME: &str = "drydock-api-access";
-const TOKEN_LIFE_S: i64 = 3607;
-
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("{0}")]
@@ -74,12 +68,12 @@ impl Maker<'_> {
     /// Makes all volumes of the pod. Doing it again changes nothing but the content of files.
     pub async fn prepare(&self) -> Result<Volumes, Error> {
         let mut volumes = Volumes::default();
-        let list = self.with_token_volume().await?;
-        let (tokens, refresh_at) = self.tokens(&list).await?;
+        let list = self.list();
+        let (tokens, refresh_at) = self.tokens(list).await?;
         volumes.refresh_at = refresh_at;
-        let objects = self.objects(&list).await?;
+        let objects = self.objects(list).await?;
         let sources = self.sources(&objects, &tokens);
-        for volume in &list {
+        for volume in list {
             let ready = match files::of_volume(volume, &sources)? {
                 Some(files) => self.write(volume, files).await?,
                 None => self.directory(volume).await?,
@@ -91,11 +85,11 @@ impl Maker<'_> {
 
     /// Writes the files again after a change; directories stay as they are.
     pub async fn refresh(&self) -> Result<Option<Instant>, Error> {
-        let list = self.with_token_volume().await?;
-        let (tokens, refresh_at) = self.tokens(&list).await?;
-        let objects = self.objects(&list).await?;
+        let list = self.list();
+        let (tokens, refresh_at) = self.tokens(list).await?;
+        let objects = self.objects(list).await?;
         let sources = self.sources(&objects, &tokens);
-        for volume in &list {
+        for volume in list {
             if let Some(files) = files::of_volume(volume, &sources)? {
                 self.write(volume, files).await?;
             }
@@ -136,32 +130,13 @@ impl Maker<'_> {
         u32::try_from(context.fs_group?).ok()
     }
 
-    /// The pod's volumes, and the token volume when the API did not add one.
-    async fn with_token_volume(&self) -> Result<Vec<Volume>, Error> {
-        let mut list = self.pod.spec.as_ref().and_then(|s| s.volumes.clone()).unwrap_or_default();
-        if wants_token_volume(self.pod) && self.account_gives_token().await? {
-            let volume = json!({"name": TOKEN_VOLUME, "projected": {"defaultMode": 420, "sources": [
-                {"serviceAccountToken": {"path": "token", "expirationSeconds": TOKEN_LIFE_S}},
-                {"configMap": {"name": "kube-root-ca.crt", "optional": true,
-                               "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
-                {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]}}]}});
-            list.push(serde_json::from_value(volume).map_err(kube::Error::SerdeError)?);
-        }
-        Ok(list)
+    fn list(&self) -> &[Volume] {
+        self.pod.spec.as_ref().and_then(|spec| spec.volumes.as_deref()).unwrap_or_default()
     }
 
     fn account(&self) -> &str {
         let named = self.pod.spec.as_ref().and_then(|s| s.service_account_name.as_deref());
         named.filter(|name| !name.is_empty()).unwrap_or("default")
-    }
-
-    /// A pod whose account does not exist runs without a token, as one that asks for none.
-    async fn account_gives_token(&self) -> Result<bool, Error> {
-        let api: Api<ServiceAccount> = Api::namespaced(self.client.clone(), self.namespace());
-        Ok(api
-            .get_opt(self.account())
-            .await?
-            .is_some_and(|a| a.automount_service_account_token != Some(false)))
     }
 
     async fn tokens(&self, list: &[Volume]) -> Result<(BTreeMap<TokenKey, String>, Option<Instant>), Error> {
@@ -269,16 +244,6 @@ impl Maker<'_> {
     }
 }
 
-/// Whether the pod should get a token and nothing mounts one yet.
-pub fn wants_token_volume(pod: &Pod) -> bool {
-    let Some(spec) = &pod.spec else { return false };
-    let mounted =
-        spec.init_containers.iter().flatten().chain(&spec.containers).any(|c| {
-            c.volume_mounts.iter().flatten().any(|m| m.mount_path.trim_end_matches('/') == TOKEN_PATH)
-        });
-    spec.automount_service_account_token != Some(false) && !mounted
-}
-
 /// Checks and, where its type allows, creates a path of the host.
 fn host_path(source: &HostPathVolumeSource) -> Result<PathBuf, Error> {
     let path = PathBuf::from(&source.path);
@@ -318,22 +283,6 @@ fn common_user(pod: &Pod) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[track_caller]
-    fn check(spec: serde_json::Value, expect: bool) {
-        let pod = serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": spec})).unwrap();
-        assert_eq!(wants_token_volume(&pod), expect);
-    }
-
-    #[test]
-    fn a_pod_gets_a_token_unless_it_declines_or_has_one() {
-        check(json!({"containers": [{"name": "c"}]}), true);
-        check(json!({"automountServiceAccountToken": false, "containers": [{"name": "c"}]}), false);
-        check(
-            json!({"containers": [{"name": "c", "volumeMounts": [{"name": "x", "mountPath": TOKEN_PATH}]}]}),
-            false,
-        );
-    }
 
     #[test]
     fn a_token_belongs_to_a_user_only_when_all_containers_share_it() {

@@ -315,10 +315,7 @@ impl Worker {
             return false;
         }
         match change.kind {
-            Kind::ConfigMap => {
-                self.needed.config_maps.contains(&change.name)
-                    || (change.name == "kube-root-ca.crt" && super::volumes::wants_token_volume(&self.pod))
-            }
+            Kind::ConfigMap => self.needed.config_maps.contains(&change.name),
             Kind::Secret => self.needed.secrets.contains(&change.name),
             Kind::Claim => self.volumes.is_none(),
         }

@@ -3,6 +3,7 @@
 //! Each test has a node of its own in a temporary directory and ends it; ending checks that nothing is left.
 //! Without the right to make namespaces the tests say so and do nothing.
 
+mod agent;
 mod containers;
 mod execs;
 mod isolation;
