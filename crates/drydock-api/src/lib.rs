@@ -10,6 +10,7 @@ mod admission;
 mod auth;
 mod bootstrap;
 mod discovery;
+mod expiry;
 mod meta;
 pub mod node;
 pub mod patch;

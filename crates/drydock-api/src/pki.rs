@@ -1,7 +1,7 @@
 //! The cluster's keys and certificates, made on the first start and reused afterwards.
 //!
 //! A folder with a CA, a serving certificate, the administrator's client certificate and the key that signs service
-//! accounts' tokens. Private files have mode 0600. A serving certificate that lacks a wanted name is made anew.
+//! accounts' tokens. All files have mode 0600. What exists is used as it is: delete a file to have it made anew.
 
 use std::fs;
 use std::io::Write as _;

@@ -21,7 +21,7 @@ use crate::pki::Pki;
 use crate::request::{Query, ResourcePath, Target};
 use crate::served::ServedKind;
 use crate::status::ApiError;
-use crate::{bootstrap, discovery, resource, review, wire};
+use crate::{bootstrap, discovery, expiry, resource, review, wire};
 
 /// Bounds and addresses of the API.
 #[derive(Debug, Clone)]
@@ -104,6 +104,7 @@ impl Api {
             node,
         });
         bootstrap::run(&server).await?;
+        expiry::start(&server);
         Ok(Self { server })
     }
 
@@ -194,8 +195,7 @@ impl Server {
         let kind =
             ServedKind::find(&path.group, &path.version, &path.plural).ok_or_else(ApiError::no_such_path)?;
         let (parts, body) = request.into_parts();
-        let cx =
-            Cx { now: self.now(), server: self.clone(), path, kind, query, headers: parts.headers };
+        let cx = Cx { now: self.now(), server: self.clone(), path, kind, query, headers: parts.headers };
         if long_running {
             return resource::stream(cx, verb, permit).await;
         }

@@ -69,12 +69,14 @@ pub(crate) async fn patch(cx: &Cx, body: Body) -> Result<Response<Body>, ApiErro
     Ok(wire::warn(cx.reply(StatusCode::OK, stored)?, &warnings))
 }
 
-/// The live object after the patch. It keeps its resourceVersion only when the patch names one: a patch is about
-/// fields, so losing a race means trying again.
+/// The live object after the patch. It is pinned to a resourceVersion only when the patch names another one than the
+/// live one: a patch is about fields, so losing a race means looking and trying again.
 fn patched(cx: &Cx, form: Form, live: &Object, patch: &Value) -> Result<Value, ApiError> {
-    let mut base = live.value.clone();
-    meta::set(&mut base, "resourceVersion", None);
-    apply_form(cx, form, base, patch)
+    let mut object = apply_form(cx, form, live.value.clone(), patch)?;
+    if meta::text(&object, "resourceVersion") == live.revision.to_string() {
+        meta::set(&mut object, "resourceVersion", None);
+    }
+    Ok(object)
 }
 
 fn apply_form(cx: &Cx, form: Form, mut base: Value, patch: &Value) -> Result<Value, ApiError> {
@@ -180,13 +182,10 @@ fn refusal(error: ApplyError) -> ApiError {
     let message = error.to_string();
     match error {
         ApplyError::Conflicts(conflicts) => {
-            let described =
-                conflicts.iter().map(|conflict| format!("{}: {}", conflict.message, conflict.field));
-            let text = format!("{message}: {}", described.collect::<Vec<_>>().join("\n"));
             let causes = conflicts.iter().map(|conflict| {
                 json!({ "reason": "FieldManagerConflict", "message": conflict.message, "field": conflict.field })
             });
-            ApiError::apply_conflict(&text, causes.collect())
+            ApiError::apply_conflict(&message, causes.collect())
         }
         _ => ApiError::bad_request(message),
     }

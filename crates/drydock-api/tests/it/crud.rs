@@ -137,6 +137,55 @@ async fn a_json_patch_whose_test_fails_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_patch_may_insist_on_a_version() {
+    let world = world().await;
+    let api = deployments(&world);
+    let created = api.create(&PostParams::default(), &deployment("web")).await.unwrap();
+    let version = created.metadata.resource_version.unwrap();
+    let insist = Patch::Merge(json!({ "metadata": { "resourceVersion": version, "labels": { "a": "b" } } }));
+    api.patch("web", &PatchParams::default(), &insist).await.unwrap();
+    refused(api.patch("web", &PatchParams::default(), &insist).await, 409, "Conflict", "has been modified");
+    let test = json!([{ "op": "test", "path": "/metadata/resourceVersion", "value": version }]);
+    let test: Patch<Value> = Patch::Json(serde_json::from_value(test).unwrap());
+    refused(api.patch("web", &PatchParams::default(), &test).await, 422, "Invalid", "");
+}
+
+#[tokio::test]
+async fn patches_at_the_same_time_all_arrive() {
+    let world = world().await;
+    let api = deployments(&world);
+    api.create(&PostParams::default(), &deployment("web")).await.unwrap();
+    let params = PatchParams::default();
+    let patches = (0..12).map(|n| {
+        let (api, params) = (&api, &params);
+        let patch = Patch::Merge(json!({ "metadata": { "labels": { format!("l{n}"): "x" } } }));
+        async move { api.patch("web", params, &patch).await }
+    });
+    for outcome in futures::future::join_all(patches).await {
+        outcome.unwrap();
+    }
+    assert_eq!(api.get("web").await.unwrap().metadata.labels.unwrap().len(), 13);
+}
+
+#[tokio::test]
+async fn applying_creates_then_merges_and_conflicts_name_the_other_manager() {
+    let world = world().await;
+    let api = deployments(&world);
+    let config = |replicas: i32| {
+        let mut config = serde_json::to_value(deployment("web")).unwrap();
+        config["spec"]["replicas"] = replicas.into();
+        Patch::Apply(config)
+    };
+    let ours = PatchParams::apply("ours");
+    api.patch("web", &ours, &config(2)).await.unwrap();
+    let again = api.patch("web", &ours, &config(2)).await.unwrap();
+    assert_eq!(again.metadata.generation, Some(1));
+    refused(api.patch("web", &PatchParams::apply("theirs"), &config(3)).await, 409, "Conflict", "\"ours\"");
+    let forced = api.patch("web", &PatchParams::apply("theirs").force(), &config(3)).await.unwrap();
+    assert_eq!(forced.spec.unwrap().replicas, Some(3));
+}
+
+#[tokio::test]
 async fn a_dry_run_answers_and_stores_nothing() {
     let world = world().await;
     let api = deployments(&world);
