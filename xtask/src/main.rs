@@ -1,10 +1,40 @@
-//! Automation for people who work on Seaworthy.
+//! Automation for people who work on Seaworthy. One subcommand, one file.
+
+use anyhow::bail;
 
 mod codegen;
+mod standin;
+mod test;
+mod tidy;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  todo      build Seaworthy, see to the images, and run examples/todo
+  standins  make redis:7-alpine and postgres:16-alpine from Debian's packages
+  test      run every test
+  tidy      check crate arrows, file headers, and what ARCHITECTURE.md names
+  codegen   make the schemas of crates/drydock-kinds anew from Kubernetes' own";
 
 fn main() -> anyhow::Result<()> {
-    match std::env::args().nth(1).as_deref() {
+    let mut args = std::env::args().skip(1);
+    let command = args.next();
+    match command.as_deref() {
         Some("codegen") => codegen::run(),
-        _ => anyhow::bail!("usage: cargo xtask codegen"),
+        Some("standins") => standin::run(&args.collect::<Vec<_>>()),
+        Some("test") => test::run(),
+        Some("tidy") => tidy::run(),
+        Some("help" | "--help" | "-h") => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        Some(other) => bail!("there is no command `{other}`\n\n{USAGE}"),
+        None => bail!("{USAGE}"),
     }
+}
+
+/// The root of the repository.
+fn root() -> std::path::PathBuf {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
 }

@@ -1,1 +1,48 @@
-//! The engine: wires store, API, controllers and node into one Kubernetes for one machine.
+//! drydock: a Kubernetes for one machine, in one process and a node beside it.
+//!
+//! The only crate that knows store, API, controllers and node together. For the command line: [`run`] is the
+//! daemon, [`run_role`] the node, [`status`], [`stop`] and [`reset`] look at an engine from outside.
+//! **Invariant:** whoever holds the lock of a folder is its only daemon; a folder without a daemon is whole.
+//!
+//! Start at [`daemon`].
+
+mod backend;
+mod control;
+mod daemon;
+mod folder;
+mod node_side;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+pub use control::{Status, is_ready, is_running, reset, status, stop};
+pub use daemon::{Error, run};
+
+/// What a daemon is started with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Objects, certificates, volumes, logs. Created when absent.
+    pub folder: PathBuf,
+    /// The image store.
+    pub images: PathBuf,
+    /// Port of the API on 127.0.0.1; another one is taken when it is in use.
+    pub api_port: u16,
+    /// Port of the ingress on 127.0.0.1.
+    pub http_port: u16,
+}
+
+impl Config {
+    pub fn new(folder: PathBuf, images: PathBuf) -> Self {
+        Self { folder, images, api_port: 6443, http_port: 8080 }
+    }
+}
+
+/// Runs a hidden role of this binary, if the arguments name one. Must be called before any thread exists.
+pub fn run_role(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
+    let mut args = args.into_iter().skip(1);
+    match args.next()?.to_str()? {
+        drydock_node::protocol::NODE_ROLE => Some(drydock_node::node::node_main(&args.collect::<Vec<_>>())),
+        _ => None,
+    }
+}

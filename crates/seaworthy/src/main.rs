@@ -1,2 +1,43 @@
-//! From a compose file to a running application on Kubernetes.
-fn main() {}
+//! The command line of Seaworthy. Arguments, progress, printing, exit codes: nothing else.
+//!
+//! Start at [`cli::Cli::run`]. One command, one file below `commands/`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod app_secret;
+mod cli;
+mod cluster;
+mod commands;
+mod cx;
+mod engine;
+mod failure;
+mod home;
+mod images;
+mod package;
+mod progress;
+mod project;
+mod table;
+
+fn main() -> ExitCode {
+    // The node is a role of this binary that must begin before any thread exists.
+    if let Some(code) = drydock::run_role(std::env::args_os()) {
+        return code;
+    }
+    let cli = cli::Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start the runtime\n  because: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(cli.run()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprint!("{}", failure.render());
+            failure.exit_code()
+        }
+    }
+}

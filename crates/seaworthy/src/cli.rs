@@ -1,0 +1,82 @@
+//! The command line: global options and the list of commands. Each command lives in its own file.
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::commands::{completions, down, drydock, history, image, logs, rollback, status, template, up};
+use crate::cx::Cx;
+use crate::failure::{EXIT_CODES, Failure, Outcome};
+use crate::home::Home;
+
+/// From a compose file to a running application on Kubernetes.
+///
+///   cd my-app && seaworthy up        build, chart, cluster, release, URL
+///   seaworthy status                 what runs, and what does not and why
+///   seaworthy logs -f backend        follow a service
+///   seaworthy down                   stop it, keep its data
+#[derive(Debug, Parser)]
+#[command(name = "seaworthy", version, verbatim_doc_comment, after_help = EXIT_CODES, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// Context of your own kubeconfig to use instead of drydock
+    #[arg(long, global = true, value_name = "NAME")]
+    context: Option<String>,
+
+    /// Namespace; the app's name by default
+    #[arg(short, long, global = true, value_name = "NAME")]
+    namespace: Option<String>,
+
+    /// Print nothing but data and errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Up(up::Up),
+    Down(down::Down),
+    Status(status::Status),
+    Logs(logs::Logs),
+    Template(template::Template),
+    Rollback(rollback::Rollback),
+    History(history::History),
+    Image(image::Image),
+    Drydock(drydock::Drydock),
+    Completions(completions::Completions),
+}
+
+impl Cli {
+    pub async fn run(self) -> Outcome {
+        let Global { context, namespace, quiet } = self.global;
+        let mut cx = Cx::new(Home::find()?, context, namespace, quiet);
+        let outcome = match self.command {
+            Command::Up(command) => interruptible(command.run(&mut cx)).await,
+            Command::Down(command) => interruptible(command.run(&mut cx)).await,
+            Command::Status(command) => interruptible(command.run(&mut cx)).await,
+            Command::Logs(command) => interruptible(command.run(&mut cx)).await,
+            Command::Template(command) => command.run(&mut cx).await,
+            Command::Rollback(command) => interruptible(command.run(&mut cx)).await,
+            Command::History(command) => interruptible(command.run(&mut cx)).await,
+            Command::Image(command) => interruptible(command.run(&mut cx)).await,
+            Command::Drydock(command) => command.run(&mut cx).await,
+            Command::Completions(command) => command.run(&mut Cli::command()),
+        };
+        cx.progress.clear();
+        outcome
+    }
+}
+
+/// Ends a command on Ctrl-C. What it had begun is left in a state that the next run continues from.
+async fn interruptible(work: impl Future<Output = Outcome>) -> Outcome {
+    tokio::select! {
+        outcome = work => outcome,
+        _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
+    }
+}

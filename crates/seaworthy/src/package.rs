@@ -1,0 +1,99 @@
+//! An app into a rendered chart: chart files on disk, values of this installation, manifest.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use seaworthy_app::App;
+use seaworthy_chart::ImageValue;
+use seaworthy_helm::{Chart, File, RenderOptions, Values};
+use seaworthy_release::{Package, record};
+use serde_json::{Value, json};
+
+use crate::failure::{Failure, Kind, Or};
+use crate::project::Project;
+
+/// A chart brought up to date on disk.
+pub struct WrittenChart {
+    pub folder: PathBuf,
+    pub chart: Chart,
+    pub update: seaworthy_chart::Update,
+    pub notes: Vec<String>,
+}
+
+/// Writes `charts/<app>` beside the compose file, keeping what a person edited, and loads it as it then stands.
+pub fn write_chart(project: &Project) -> Result<WrittenChart, Failure> {
+    let app = &project.loaded.app;
+    let generated = seaworthy_chart::generate(app, &seaworthy_chart::Options::default());
+    let folder = project.folder.join("charts").join(&app.name);
+    let update = seaworthy_chart::update(&folder, &generated).map_err(|error| Failure::new(Kind::Input, error))?;
+    let chart = Chart::load(&folder).or_fail(Kind::Input, format!("cannot load the chart `{}`", folder.display()))?;
+    Ok(WrittenChart { folder, chart, update, notes: generated.notes })
+}
+
+/// What this installation sets on top of the chart: images that were built, and what rolls pods with the Secret.
+pub fn values(app: &App, built: &BTreeMap<String, String>, secret_digest: Option<&str>) -> Values {
+    let images = built.iter().map(|(service, image)| (service.clone(), image_value(image))).collect();
+    let mut values = match seaworthy_chart::install_values(&images, secret_digest.unwrap_or_default()) {
+        Value::Object(values) => values,
+        _ => Values::new(),
+    };
+    if app.secrets.is_empty() {
+        values.remove("secretChecksum");
+    }
+    values
+}
+
+fn image_value(image: &str) -> ImageValue {
+    let repository = crate::images::repository(image);
+    let tag = image[repository.len()..].trim_start_matches(':');
+    ImageValue { repository: repository.to_owned(), tag: tag.to_owned() }
+}
+
+/// Renders as Helm would; `revision` 0 means that there is no release yet.
+pub fn render(chart: &Chart, values: Values, release: &str, namespace: &str, revision: u64) -> Result<Package, Failure> {
+    let next = i64::try_from(revision + 1).unwrap_or(i64::MAX);
+    let options = match revision {
+        0 => RenderOptions::install(release, namespace),
+        _ => RenderOptions::upgrade(release, namespace, next),
+    };
+    let rendered = seaworthy_helm::render(chart, &values, &options).or_fail(Kind::Input, format!("cannot render the chart `{}`", chart.name()))?;
+    Ok(Package {
+        manifest: rendered.manifest(),
+        hooks: rendered.hooks.iter().map(hook).collect(),
+        notes: rendered.notes,
+        chart: stored(&rendered.chart)?,
+        config: Value::Object(values),
+    })
+}
+
+fn hook(hook: &seaworthy_helm::Hook) -> record::Hook {
+    record::Hook {
+        name: hook.name.clone(),
+        kind: hook.kind.clone(),
+        path: hook.manifest.source.clone(),
+        manifest: hook.manifest.yaml.clone(),
+        events: hook.events.iter().map(|event| event.as_str().to_owned()).collect(),
+        weight: hook.weight,
+        delete_policies: hook.delete_policies.clone(),
+        other: Default::default(),
+    }
+}
+
+/// The chart as Helm keeps it inside a release.
+fn stored(chart: &Chart) -> Result<Value, Failure> {
+    let metadata = serde_json::to_value(&chart.metadata).or_fail(Kind::Unexpected, "cannot store the chart")?;
+    Ok(json!({
+        "metadata": metadata,
+        "lock": chart.lock,
+        "templates": files(&chart.templates),
+        "values": chart.values,
+        "schema": chart.schema.as_deref().map(|schema| STANDARD.encode(schema)),
+        "files": files(&chart.files),
+    }))
+}
+
+fn files(files: &[File]) -> Vec<Value> {
+    files.iter().map(|file| json!({ "name": file.name, "data": STANDARD.encode(&file.data) })).collect()
+}
