@@ -16,9 +16,11 @@ use tracing::Instrument;
 
 use crate::cx::Cx;
 use crate::key::Key;
-use crate::kind::WriteError;
 use crate::queue::{Ended, Queue};
 use crate::supervise::panic_text;
+
+/// The cause an API server names when it refuses new content.
+const NAMESPACE_TERMINATING: &str = "NamespaceTerminating";
 
 /// What a pass asks for when it went well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,12 +113,17 @@ impl Connected {
     }
 }
 
-/// Losing a race is everyday business, not worth a warning.
+/// Losing a race is everyday business, and so is a namespace that goes away under us.
 fn is_stale(failure: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(failure);
     while let Some(error) = cause {
-        if error.downcast_ref::<WriteError>().is_some_and(|e| e.is_conflict() || e.is_not_found()) {
-            return true;
+        if let Some(kube::Error::Api(status)) = error.downcast_ref() {
+            let terminating = |causes: &[kube::core::response::StatusCause]| {
+                causes.iter().any(|cause| cause.reason == NAMESPACE_TERMINATING)
+            };
+            return status.is_conflict()
+                || status.is_not_found()
+                || status.details.as_ref().is_some_and(|details| terminating(&details.causes));
         }
         cause = error.source();
     }
