@@ -129,3 +129,34 @@ fn is_stale(failure: &(dyn Error + 'static)) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kind::WriteError;
+
+    #[derive(Debug, thiserror::Error)]
+    enum Wrapping {
+        #[error(transparent)]
+        Write(#[from] WriteError),
+    }
+
+    #[track_caller]
+    fn check(reason: &str, stale: bool) {
+        let status = kube::core::Status::failure("no", reason);
+        let source = kube::Error::Api(Box::new(status));
+        let error = Wrapping::from(WriteError::new("update", "Pod `a`".into(), source));
+        assert_eq!(is_stale(&error), stale);
+    }
+
+    #[test]
+    fn a_lost_race_is_known_through_a_wrapping_error() {
+        check("Conflict", true);
+        check("NotFound", true);
+    }
+
+    #[test]
+    fn a_refusal_is_worth_a_warning() {
+        check("Invalid", false);
+    }
+}

@@ -5,6 +5,7 @@
 mod cleanup;
 mod kubelet;
 mod network;
+mod restart;
 mod rollouts;
 mod stateful;
 mod tasks;

@@ -16,7 +16,7 @@ async fn addresses(world: &World, service: &str) -> Vec<(String, bool)> {
     endpoints.map(|e| (e.addresses[0].clone(), e.conditions.unwrap().ready == Some(true))).collect()
 }
 
-fn service(name: &str) -> serde_json::Value {
+pub fn service(name: &str) -> serde_json::Value {
     json!({
         "metadata": { "name": name },
         "spec": { "selector": { "app": name }, "ports": [{ "port": 80, "targetPort": 8000 }] },

@@ -42,7 +42,7 @@ fn is_rolled_out(deployment: &Deployment) -> bool {
         && progress(deployment) == Some("NewReplicaSetAvailable")
 }
 
-async fn rolled_out(world: &World, name: &str) -> Deployment {
+pub async fn rolled_out(world: &World, name: &str) -> Deployment {
     let api = world.api::<Deployment>();
     world
         .until(&format!("deployment `{name}` rolled out"), || async {
@@ -79,7 +79,6 @@ async fn a_deployment_rolls_out_forward_and_back() {
     assert_eq!(revision(&third), "3");
     let sets = world.api::<ReplicaSet>().list(&ListParams::default()).await.unwrap().items;
     assert_eq!(sets.len(), 2, "going back uses the old set again");
-    world.stop().await;
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::world::World;
 
-fn stateful_set(name: &str, replicas: i32) -> Value {
+pub fn stateful_set(name: &str, replicas: i32) -> Value {
     let labels = json!({ "app": name });
     json!({
         "metadata": { "name": name },
@@ -37,7 +37,7 @@ fn is_current(set: &StatefulSet) -> bool {
         && status.current_revision == status.update_revision
 }
 
-async fn current(world: &World, name: &str) -> StatefulSet {
+pub async fn current(world: &World, name: &str) -> StatefulSet {
     let api = world.api::<StatefulSet>();
     let what = format!("stateful set `{name}` current");
     world.until(&what, || async { api.get(name).await.ok().filter(is_current) }).await

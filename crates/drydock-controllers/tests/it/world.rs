@@ -27,8 +27,9 @@ pub struct World {
     pub client: Client,
     pub folder: TempDir,
     shutdown: CancellationToken,
+    kubelet: CancellationToken,
     controllers: Option<JoinHandle<()>>,
-    _server: Server,
+    server: Server,
 }
 
 impl World {
@@ -42,16 +43,23 @@ impl World {
         let store = Store::open(folder.path().join("store.redb")).unwrap();
         let pki = Arc::new(Pki::open(&folder.path().join("pki")).unwrap());
         let server = Server::new(ApiConfig::default(), store, pki, Arc::new(NoNode)).await.unwrap();
-        let shutdown = CancellationToken::new();
-        let config = Config::new("CA", folder.path().join("volumes"));
-        let controllers = tokio::spawn(drydock_controllers::run(server.client(), config, shutdown.clone()));
-        tokio::spawn(kubelet::run(server.client(), shutdown.clone()));
-        let controllers = Some(controllers);
-        World { client: server.client(), folder, shutdown, controllers, _server: server }
+        let (shutdown, kubelet) = (CancellationToken::new(), CancellationToken::new());
+        tokio::spawn(kubelet::run(server.client(), kubelet.clone()));
+        let client = server.client();
+        let mut world = World { client, folder, shutdown, kubelet, controllers: None, server };
+        world.start_controllers();
+        world
+    }
+
+    pub fn start_controllers(&mut self) {
+        let config = Config::new("CA", self.folder.path().join("volumes"));
+        self.shutdown = CancellationToken::new();
+        let running = drydock_controllers::run(self.server.client(), config, self.shutdown.clone());
+        self.controllers = Some(tokio::spawn(running));
     }
 
     /// Stops the controllers and waits for every one of them.
-    pub async fn stop(mut self) {
+    pub async fn stop_controllers(&mut self) {
         self.shutdown.cancel();
         if let Some(controllers) = self.controllers.take() {
             controllers.await.unwrap();
@@ -133,5 +141,6 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         self.shutdown.cancel();
+        self.kubelet.cancel();
     }
 }
