@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::{Map, Value as Json};
 
 use crate::metadata::Metadata;
-use crate::{load, values};
+use crate::{archive, load, values};
 
 /// Values of a chart or a user, as Helm merges them.
 pub type Values = Map<String, Json>;
@@ -60,14 +60,18 @@ pub enum Error {
     Ignore(String),
     #[error("cannot unpack subchart `{subchart}` of `{chart}`")]
     Subchart { chart: String, subchart: String, source: Box<Error> },
-    #[error("subchart archive `{0}` is not supported yet; unpack it into a folder of charts/")]
-    Archive(String),
+    #[error("cannot unpack `{archive}`: {reason}")]
+    Archive { archive: String, reason: String },
 }
 
 impl Chart {
-    /// Loads a chart from a folder, honouring `.helmignore`.
-    pub fn load(folder: impl AsRef<Path>) -> Result<Chart, Error> {
-        Chart::from_files(load::read_folder(folder.as_ref())?)
+    /// Loads a chart from a folder, honouring `.helmignore`, or from a packed chart.
+    pub fn load(path: impl AsRef<Path>) -> Result<Chart, Error> {
+        let path = path.as_ref();
+        if !path.is_file() {
+            return Chart::from_files(load::read_folder(path)?);
+        }
+        Chart::from_files(archive::unpack(&path.display().to_string(), &load::read_file(path)?)?)
     }
 
     /// Puts a chart together from files with paths relative to the chart.
@@ -120,6 +124,10 @@ impl Chart {
         let metadata = &self.metadata;
         let reason = match () {
             () if metadata.name.is_empty() => "chart.metadata.name is required",
+            () if !matches!(metadata.api_version.as_str(), "v1" | "v2") => {
+                "its apiVersion is neither v1 nor v2"
+            }
+            () if matches!(metadata.name.as_str(), "." | "..") => "its name is not a plain name",
             () if metadata.name != seaworthy_template::path_base(&metadata.name) => {
                 "its name is not a plain name"
             }
@@ -140,16 +148,7 @@ impl Chart {
             if name.starts_with(['_', '.']) {
                 continue;
             }
-            if name.ends_with(".tgz") {
-                return Err(Error::Archive(name));
-            }
-            let prefix = format!("{name}/");
-            let inner: Vec<File> = files
-                .into_iter()
-                .filter_map(|file| {
-                    Some(File { name: file.name.strip_prefix(&prefix)?.to_owned(), data: file.data })
-                })
-                .collect();
+            let inner = subchart_files(&name, files)?;
             if inner.is_empty() {
                 continue;
             }
@@ -203,4 +202,18 @@ fn typed<T: serde::de::DeserializeOwned>(file: &File) -> Result<T, Error> {
         other => other,
     };
     serde_json::from_value(document).map_err(|source| Error::Shape { file: file.name.clone(), source })
+}
+
+/// The files of a subchart: an archive is unpacked, a folder loses its name, anything else is no chart.
+fn subchart_files(name: &str, files: Vec<File>) -> Result<Vec<File>, Error> {
+    if name.ends_with(".tgz") {
+        return files
+            .iter()
+            .find(|file| file.name == name)
+            .map_or(Ok(Vec::new()), |file| archive::unpack(name, &file.data));
+    }
+    let prefix = format!("{name}/");
+    let inner =
+        |file: File| Some(File { name: file.name.strip_prefix(&prefix)?.to_owned(), data: file.data });
+    Ok(files.into_iter().filter_map(inner).collect())
 }

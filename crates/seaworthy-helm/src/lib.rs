@@ -3,6 +3,7 @@
 //! [`Chart::load`] reads a folder; [`set`] and [`parse_values`] read what users type; [`render`] makes objects.
 //! YAML is read and written by `seaworthy_template::yaml`, re-exported as [`yaml`].
 
+mod archive;
 mod capabilities;
 mod chart;
 mod dependencies;

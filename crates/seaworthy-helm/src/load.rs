@@ -7,8 +7,8 @@ use crate::chart::{Error, File};
 use crate::ignore::Rules;
 
 /// Largest chart that is read, in bytes and in files.
-const MAX_BYTES: usize = 100 << 20;
-const MAX_FILES: usize = 10_000;
+pub(crate) const MAX_BYTES: usize = 100 << 20;
+pub(crate) const MAX_FILES: usize = 10_000;
 /// Deepest folder; symbolic links can form circles.
 const MAX_DEPTH: usize = 64;
 
@@ -73,4 +73,14 @@ impl Walk {
         self.files.push(File { name: name.to_owned(), data });
         Ok(())
     }
+}
+
+/// Reads a packed chart, which is never larger than an unpacked one may be.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
+    let read_error = |source| Error::Read { path: path.display().to_string(), source };
+    let size = fs::metadata(path).map_err(read_error)?.len();
+    if size > MAX_BYTES as u64 {
+        return Err(Error::TooLarge { what: "bytes", limit: MAX_BYTES });
+    }
+    fs::read(path).map_err(read_error)
 }
