@@ -86,8 +86,14 @@ mod tests {
             for name in spec.short_names.iter().copied().chain([spec.plural]) {
                 assert!(seen.insert(name), "{name} stands for two kinds");
             }
-            assert_eq!(by_plural(spec.group, spec.version, spec.plural).map(|found| found.kind), Some(spec.kind));
-            assert_eq!(by_api_version(&spec.api_version(), spec.kind).map(|found| found.plural), Some(spec.plural));
+            assert_eq!(
+                by_plural(spec.group, spec.version, spec.plural).map(|found| found.kind),
+                Some(spec.kind)
+            );
+            assert_eq!(
+                by_api_version(&spec.api_version(), spec.kind).map(|found| found.plural),
+                Some(spec.plural)
+            );
         }
     }
 
@@ -118,10 +124,70 @@ mod tests {
     fn every_kind_prints_its_columns_for_an_empty_object() {
         let now = "2026-01-01T00:00:00Z".parse().expect("a time");
         for spec in catalog() {
-            let cells: Vec<Value> = spec.table_columns().map(|column| column.value(&json!({}), now)).collect();
+            let cells: Vec<Value> =
+                spec.table_columns().map(|column| column.value(&json!({}), now)).collect();
             assert!(cells.len() > 1, "{}", spec.kind);
-            assert_eq!(spec.table_columns().filter(|column| column.format == "name").count(), 1, "{}", spec.kind);
+            assert_eq!(
+                spec.table_columns().filter(|column| column.format == "name").count(),
+                1,
+                "{}",
+                spec.kind
+            );
         }
+    }
+
+    #[track_caller]
+    fn reads<T: serde::de::DeserializeOwned + k8s_openapi::Resource>(mut object: Value) {
+        let spec = by_kind(T::GROUP, T::VERSION, T::KIND).expect("a served kind");
+        let root = Schema::builtin().kind(spec.group, spec.version, spec.kind).expect("a schema");
+        object["metadata"] = json!({"name": "a", "namespace": "b", "uid": "u"});
+        assert_eq!(conform(&mut object, root), Ok(vec![]));
+        (spec.default)(&mut object);
+        (spec.prepare)(&mut object, None);
+        assert_eq!(spec.check(&object, None), []);
+        let typed: Result<T, _> = serde_json::from_value(object);
+        assert!(typed.is_ok(), "{}: {:?}", T::KIND, typed.err());
+    }
+
+    #[test]
+    fn typed_clients_read_what_a_minimal_manifest_becomes() {
+        use k8s_openapi::api::{
+            apps::v1 as apps, autoscaling::v2 as scaling, batch::v1 as batch, core::v1 as core,
+        };
+        use k8s_openapi::api::{networking::v1 as net, policy::v1 as policy};
+        let pod = json!({"containers": [{
+            "name": "a", "image": "b", "ports": [{"containerPort": 80}], "resources": {"limits": {"cpu": 1, "memory": "64Mi"}},
+            "readinessProbe": {"httpGet": {"port": "http"}}, "volumeMounts": [{"name": "v", "mountPath": "/v"}],
+        }], "volumes": [{"name": "v"}]});
+        let template = json!({"metadata": {"labels": {"app": "a"}}, "spec": pod});
+        let workload = json!({"selector": {"matchLabels": {"app": "a"}}, "template": template});
+        reads::<core::Pod>(json!({"spec": pod}));
+        reads::<apps::Deployment>(json!({"spec": workload}));
+        reads::<apps::ReplicaSet>(json!({"spec": workload}));
+        reads::<apps::DaemonSet>(json!({"spec": workload}));
+        reads::<apps::StatefulSet>(json!({"spec": workload}));
+        let mut once = pod.clone();
+        once["restartPolicy"] = json!("Never");
+        reads::<batch::Job>(json!({"spec": {"template": {"spec": once}}}));
+        reads::<batch::CronJob>(
+            json!({"spec": {"schedule": "* * * * *", "jobTemplate": {"spec": {"template": {"spec": once}}}}}),
+        );
+        reads::<core::Service>(json!({"spec": {"ports": [{"port": 80}]}}));
+        reads::<core::PersistentVolumeClaim>(
+            json!({"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}),
+        );
+        reads::<core::Secret>(json!({"stringData": {"a": "b"}}));
+        let backend = json!({"service": {"name": "a", "port": {"number": 80}}});
+        reads::<net::Ingress>(
+            json!({"spec": {"rules": [{"http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]}}),
+        );
+        reads::<net::NetworkPolicy>(
+            json!({"spec": {"podSelector": {}, "ingress": [{"from": [{"podSelector": {}}], "ports": [{"port": 80}]}]}}),
+        );
+        reads::<policy::PodDisruptionBudget>(json!({"spec": {"minAvailable": 1, "selector": {}}}));
+        reads::<scaling::HorizontalPodAutoscaler>(
+            json!({"spec": {"maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "a"}}}),
+        );
     }
 
     /// Set `SEAWORTHY_CORPORA` to a folder with `kubernetes-api-v1.36` to run this; it is skipped without.

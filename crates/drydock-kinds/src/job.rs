@@ -94,7 +94,7 @@ fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
         errors.extend(keeps(new, old, "/spec/completions"));
     }
     // A job that has not started may still be told where to run.
-    if !flag(old, "/spec/suspend") || text(old, "/status/startTime") != "" {
+    if !flag(old, "/spec/suspend") || !text(old, "/status/startTime").is_empty() {
         errors.extend(keeps(new, old, "/spec/template"));
     }
     errors

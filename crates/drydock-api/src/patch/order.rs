@@ -42,7 +42,7 @@ fn interleave(others: Vec<Value>, named: Vec<Value>, live: &[Value], identity: I
             (Some(other), Some(place)) => other < place,
             _ => false,
         };
-        while let Some(other) = others.next_if(&goes_before) {
+        while let Some(other) = others.next_if(goes_before) {
             out.push(other);
         }
         out.push(item);

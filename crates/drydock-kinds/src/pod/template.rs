@@ -75,7 +75,7 @@ pub(crate) fn validate_selector(selector: &Value, path: &Path) -> Vec<FieldError
         }
     }
     if entries(selector, "/matchLabels").next().is_none() && expressions.is_empty() {
-        let detail = "empty selector is invalid for deployment";
+        let detail = "an empty selector is invalid, it would select every pod";
         errors.push(FieldError::invalid(path, selector.clone(), detail));
     }
     errors

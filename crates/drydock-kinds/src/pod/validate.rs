@@ -236,12 +236,12 @@ fn resources(container: &Value, path: &Path) -> Vec<FieldError> {
             errors.push(FieldError::invalid(&at.key(name), request.clone(), detail));
         }
         let limit = &resources["limits"][name];
-        if let (Some(amount), Some(most)) = (nano(request), nano(limit)) {
-            if amount > most {
-                let most = limit.as_str().unwrap_or_default();
-                let detail = format!("must be less than or equal to {name} limit of {most}");
-                errors.push(FieldError::invalid(&at, request.clone(), detail));
-            }
+        if let (Some(amount), Some(most)) = (nano(request), nano(limit))
+            && amount > most
+        {
+            let most = limit.as_str().unwrap_or_default();
+            let detail = format!("must be less than or equal to {name} limit of {most}");
+            errors.push(FieldError::invalid(&at, request.clone(), detail));
         }
     }
     errors

@@ -20,6 +20,11 @@ pub(super) fn definitions() -> impl Iterator<Item = (String, Value)> {
     })
 }
 
+/// The names of all definitions, in the order of [`definitions`].
+pub(super) fn names() -> impl Iterator<Item = String> {
+    lines(DEFINITIONS).map(|(name, _)| name)
+}
+
 /// The definitions that `wanted` accepts, with descriptions.
 pub(super) fn described(wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = (String, Value)> {
     // Both files have the same lines in the same order, which saves an index.
@@ -36,9 +41,8 @@ pub(super) fn described(wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = (
 
 /// Changes whenever the artefact changes.
 pub(super) fn fingerprint() -> u64 {
-    static FINGERPRINT: LazyLock<u64> = LazyLock::new(|| {
-        [DEFINITIONS, DESCRIPTIONS].into_iter().fold(FNV_START, |hash, bytes| fnv(hash, bytes))
-    });
+    static FINGERPRINT: LazyLock<u64> =
+        LazyLock::new(|| [DEFINITIONS, DESCRIPTIONS].into_iter().fold(FNV_START, fnv));
     *FINGERPRINT
 }
 

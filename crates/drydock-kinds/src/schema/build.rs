@@ -24,13 +24,14 @@ const SCALARS: &[(&str, Shape)] = &[
     ("io.k8s.apimachinery.pkg.util.intstr.IntOrString", Shape::IntOrString),
 ];
 
-/// Builds a schema from named definitions; references must stay among them.
-pub(super) fn schema(definitions: impl Iterator<Item = (String, Value)>) -> Schema {
-    let named: Vec<(String, Value)> = definitions.collect();
-    let by_name: HashMap<String, usize> =
-        named.iter().enumerate().map(|(index, (name, _))| (name.clone(), index)).collect();
+/// Builds a schema from named definitions; references must stay among `names`, which come in the same order.
+pub(super) fn schema(
+    names: impl Iterator<Item = String>,
+    definitions: impl Iterator<Item = (String, Value)>,
+) -> Schema {
+    let by_name: HashMap<String, usize> = names.enumerate().map(|(index, name)| (name, index)).collect();
     let mut schema = Schema { by_name, ..Schema::default() };
-    for (index, (name, source)) in named.into_iter().enumerate() {
+    for (index, (name, source)) in definitions.enumerate() {
         if let Some(kind) = kinds(&source) {
             schema.kinds.insert(kind, index);
         }
@@ -53,8 +54,10 @@ pub(super) fn custom(group: &str, version: &str, kind: &str, source: &Value) -> 
     }
     source["x-kubernetes-group-version-kind"] =
         serde_json::json!([{ "group": group, "version": version, "kind": kind }]);
+    let own = || std::iter::once(kind.to_owned());
+    let names = super::artefact::names().filter(|name| name.starts_with(META)).chain(own());
     let shared = super::artefact::definitions().filter(|(name, _)| name.starts_with(META));
-    schema(shared.chain([(kind.to_owned(), source)]))
+    schema(names, shared.chain(own().zip([source])))
 }
 
 /// The one kind a definition stands for; shared ones such as `DeleteOptions` list many and stand for none.

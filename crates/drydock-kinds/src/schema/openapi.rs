@@ -21,8 +21,9 @@ pub fn index() -> BTreeMap<String, String> {
     groups.into_iter().map(|(group, version)| (prefix(group, version), hash(group, version))).collect()
 }
 
-/// The document of one group version; `None` when no kind lives there.
-pub fn document(group: &str, version: &str) -> Option<Value> {
+/// The document of one group version as JSON text; `None` when no kind lives there.
+/// Written definition by definition: a whole document as a tree would take ten times the memory of its text.
+pub fn document_text(group: &str, version: &str) -> Option<String> {
     let kinds: Vec<&KindSpec> =
         catalog().iter().filter(|spec| spec.group == group && spec.version == version).collect();
     if kinds.is_empty() {
@@ -30,13 +31,20 @@ pub fn document(group: &str, version: &str) -> Option<Value> {
     }
     let paths: Map<String, Value> = kinds.iter().flat_map(|spec| paths(spec)).collect();
     let wanted = Schema::builtin().closure(kinds.iter().flat_map(|spec| roots(spec)));
-    let schemas: Map<String, Value> = described(|name| wanted.contains(name)).collect();
-    Some(json!({
-        "openapi": "3.0.0",
-        "info": { "title": "Kubernetes", "version": "v1.36.0" },
-        "paths": paths,
-        "components": { "schemas": schemas },
-    }))
+    let info = json!({ "title": "Kubernetes", "version": "v1.36.0" });
+    let mut text =
+        format!(r#"{{"openapi":"3.0.0","info":{info},"paths":{},"components":{{"schemas":{{"#, json!(paths));
+    for (index, (name, definition)) in described(|name| wanted.contains(name)).enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        text.push_str(&format!("{comma}{}:{definition}", Value::from(name)));
+    }
+    text.push_str("}}}");
+    Some(text)
+}
+
+/// [`document_text`] as a tree, for those who look into it.
+pub fn document(group: &str, version: &str) -> Option<Value> {
+    document_text(group, version).and_then(|text| serde_json::from_str(&text).ok())
 }
 
 fn prefix(group: &str, version: &str) -> String {

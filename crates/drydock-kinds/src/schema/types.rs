@@ -2,7 +2,7 @@
 //!
 //! A [`Type`] is a cheap handle into a [`Schema`]; walking an object means asking it for the type of each field.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use serde_json::Value;
@@ -35,7 +35,8 @@ pub(crate) enum NodeShape {
     #[default]
     Any,
     Reference(usize),
-    Struct(BTreeMap<Box<str>, Member>),
+    /// Sorted by name; a slice because a map of maps would double the memory of the index.
+    Struct(Box<[(Box<str>, Member)]>),
     Map(Box<Node>),
     List(Box<Node>, ListType),
     Scalar(Shape),
@@ -107,7 +108,8 @@ pub struct Field<'s> {
     member: &'s Member,
 }
 
-static BUILTIN: LazyLock<Schema> = LazyLock::new(|| super::build::schema(super::artefact::definitions()));
+static BUILTIN: LazyLock<Schema> =
+    LazyLock::new(|| super::build::schema(super::artefact::names(), super::artefact::definitions()));
 
 impl Schema {
     /// The schema of the built-in kinds, decoded on first use.
@@ -160,7 +162,7 @@ impl Node {
         match &self.shape {
             NodeShape::Any | NodeShape::Scalar(_) => {}
             NodeShape::Reference(index) => out.push(*index),
-            NodeShape::Struct(members) => members.values().for_each(|member| member.node.references(out)),
+            NodeShape::Struct(members) => members.iter().for_each(|(_, member)| member.node.references(out)),
             NodeShape::Map(item) | NodeShape::List(item, _) => item.references(out),
         }
     }
@@ -197,7 +199,8 @@ impl<'s> Type<'s> {
     /// The field `name` of a structure.
     pub fn field(self, name: &str) -> Option<Field<'s>> {
         let NodeShape::Struct(members) = &self.node.shape else { return None };
-        members.get(name).map(|member| Field { ty: Type::new(self.schema, &member.node), member })
+        let index = members.binary_search_by(|(known, _)| (**known).cmp(name)).ok()?;
+        members.get(index).map(|(_, member)| Field { ty: Type::new(self.schema, &member.node), member })
     }
 
     /// All fields of a structure, by name.
