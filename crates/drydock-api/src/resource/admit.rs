@@ -1,7 +1,7 @@
 //! From what a client sent to what is stored: the steps every write shares.
 //!
-//! Order: fields against the schema, what the server owns in `metadata`, defaults, admission, preparation, generation,
-//! field ownership, validation. Pure except for reads of the store; [`commit`] is the only code here that writes.
+//! Order: fields against the schema, what the server owns in `metadata`, defaults, field ownership, admission,
+//! preparation, generation, validation. Pure except for reads of the store; [`commit`] is the only code here that writes.
 
 use drydock_kinds::schema;
 use drydock_store::{Expect, Txn, WriteError};
@@ -117,16 +117,16 @@ pub(crate) fn admit(
         meta::carry_over_field(&mut new, None, "status");
     }
     cx.kind.apply_defaults(&mut new);
+    if ownership == Ownership::Track {
+        track(cx, &mut new, old, options)?;
+    }
+    // What the cluster adds from here on belongs to no manager: nobody gives it up by not repeating it.
     if to_main {
         crate::admission::mutate(cx, &mut new, old)?;
     }
     cx.kind.prepare(&mut new, old);
     if let Some(generation) = cx.kind.next_generation(&new, old) {
-        // A deletion has its own step; it must not be lost to a calculation from the object's content.
         meta::set(&mut new, "generation", Some(generation.into()));
-    }
-    if ownership == Ownership::Track {
-        track(cx, &mut new, old, options)?;
     }
     let mut errors = cx.kind.validate(&new, old);
     if errors.is_empty() && to_main && cx.kind.is("", "services") {

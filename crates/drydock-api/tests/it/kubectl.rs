@@ -33,6 +33,11 @@ apiVersion: v1
 kind: Service
 metadata: { name: web }
 spec: { selector: { app: web }, ports: [{ port: 80, targetPort: 8080 }] }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: single }
+spec: { containers: [{ name: main, image: "example/single:1" }] }
 "#;
 
 struct Kubectl {
