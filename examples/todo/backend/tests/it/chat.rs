@@ -1,6 +1,6 @@
 //! The chat, with the real MCP server behind it.
 
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, HeaderValue, Method};
 use serde_json::{Value, json};
 use service::token::Audience;
 
@@ -63,14 +63,18 @@ async fn the_eleventh_message_of_a_minute_is_told_to_wait() {
 /// Posts one JSON-RPC message to the MCP server.
 async fn mcp(world: &World, token: Option<&str>, message: Value) -> (u16, Value) {
     let mut headers = HeaderMap::new();
-    headers.insert("content-type", "application/json".parse().unwrap());
-    headers.insert("accept", "application/json, text/event-stream".parse().unwrap());
-    headers.insert("mcp-protocol-version", "2025-06-18".parse().unwrap());
+    headers.insert("content-type", HeaderValue::from_static("application/json"));
+    headers.insert("accept", HeaderValue::from_static("application/json, text/event-stream"));
+    headers.insert("mcp-protocol-version", HeaderValue::from_static("2025-06-18"));
     if let Some(token) = token {
-        headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
+        headers.insert("authorization", format!("Bearer {token}").parse().expect("a token is ASCII"));
     }
     let body = message.to_string().into();
-    let answer = world.client.send_raw(Method::POST, &world.mcp_url, headers, body).await.unwrap();
+    let answer = world
+        .client
+        .send_raw(Method::POST, &world.mcp_url, headers, body)
+        .await
+        .expect("the MCP server answers");
     (answer.status.as_u16(), answer.json().unwrap_or(Value::Null))
 }
 

@@ -6,6 +6,7 @@
 
 mod parse;
 mod resolve;
+mod vocabulary;
 mod words;
 
 #[cfg(test)]

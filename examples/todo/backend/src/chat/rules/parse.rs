@@ -3,6 +3,7 @@
 //! The verb decides, so polite openings are dropped first and a mistyped verb is recognised. What is not
 //! understood is [`Intent::Unknown`]: guessing would change somebody's list.
 
+use super::vocabulary::*;
 use super::words::{Word, is_near, words};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,152 +67,6 @@ pub enum Intent {
     Unknown,
 }
 
-const OPENINGS: &[&str] = &[
-    "please",
-    "can you",
-    "could you",
-    "would you",
-    "will you",
-    "can i",
-    "could i",
-    "may i",
-    "i want you to",
-    "i would like you to",
-    "i'd like you to",
-    "i would like to",
-    "i'd like to",
-    "i want to",
-    "i need you to",
-    "let's",
-    "lets",
-    "let me",
-    "kindly",
-    "just",
-    "now",
-    "then",
-    "also",
-    "and",
-    "so",
-    "hey",
-    "hi",
-    "hello",
-    "ok",
-    "okay",
-    "well",
-    "go ahead and",
-    "help me",
-    "quickly",
-    "actually",
-];
-const CLOSINGS: &[&str] = &["please", "thanks", "thank you", "for me", "now", "pls"];
-const YES: &[&str] = &[
-    "yes",
-    "y",
-    "yep",
-    "yeah",
-    "yup",
-    "sure",
-    "ok",
-    "okay",
-    "confirm",
-    "confirmed",
-    "do it",
-    "go ahead",
-    "of course",
-    "yes please",
-    "delete it",
-    "yes delete it",
-    "yes do it",
-    "please do",
-    "absolutely",
-    "certainly",
-    "right",
-];
-const NO: &[&str] = &[
-    "no",
-    "n",
-    "nope",
-    "nah",
-    "cancel",
-    "never mind",
-    "nevermind",
-    "stop",
-    "don't",
-    "do not",
-    "keep it",
-    "no thanks",
-    "no thank you",
-    "forget it",
-    "abort",
-    "no don't",
-    "don't delete it",
-    "leave it",
-];
-const ADD: &[&str] =
-    &["add", "create", "new", "remember", "note", "remind", "insert", "append", "put", "make", "todo"];
-const LIST: &[&str] = &[
-    "show",
-    "list",
-    "see",
-    "view",
-    "display",
-    "what",
-    "what's",
-    "whats",
-    "which",
-    "how",
-    "give",
-    "tell",
-    "read",
-    "check",
-    "get",
-    "find",
-    "do",
-    "are",
-    "is",
-    "have",
-    "any",
-    "my",
-    "all",
-    "pending",
-    "completed",
-];
-const COMPLETE: &[&str] = &["complete", "finish", "close", "done", "finished", "completed", "did", "resolve"];
-const MARK: &[&str] = &["mark", "set", "tick", "check", "cross", "flag"];
-const DELETE: &[&str] = &["delete", "remove", "cancel", "erase", "drop", "discard", "trash", "scrap"];
-const RENAME: &[&str] =
-    &["change", "update", "rename", "edit", "modify", "retitle", "replace", "reword", "correct"];
-/// Verbs long enough that a typo can be told from another word.
-const MISTYPED: &[&str] = &[
-    "create", "remember", "remind", "show", "list", "display", "mark", "complete", "finish", "delete",
-    "remove", "cancel", "change", "update", "rename",
-];
-
-const ARTICLES: &[&str] = &["a", "an", "the", "another", "one", "my", "me", "this", "new", "some"];
-const NOUNS: &[&str] =
-    &["task", "tasks", "todo", "to-do", "item", "reminder", "note", "entry", "taks", "tsak", "tsk"];
-const CONNECTORS: &[&str] = &[
-    "to", "called", "named", "titled", "for", "about", "that", "saying", "says", "which", "i", "need",
-    "have", "must", "should",
-];
-const DONE: &[&str] = &["done", "complete", "completed", "finished", "ready", "off"];
-const UNDONE: &[&str] = &["incomplete", "undone", "unfinished", "pending", "open", "uncompleted"];
-const LIST_ENDINGS: &[&str] = &[
-    "my list",
-    "the list",
-    "my todo list",
-    "the todo list",
-    "my to-do list",
-    "my tasks",
-    "my task list",
-    "the task list",
-    "my todos",
-    "my todo",
-    "list",
-    "my to do list",
-    "the to-do list",
-];
-
 pub fn parse(message: &str) -> Intent {
     let all = words(message);
     let text = lower(&all);
@@ -245,8 +100,8 @@ fn whole_sentence(text: &str) -> Option<Intent> {
         "thanks" | "thank you" | "thx" | "great" | "nice" | "cool" | "thank you very much" => {
             Some(Intent::Thanks)
         }
-        _ if YES.contains(&text) => Some(Intent::Yes),
-        _ if NO.contains(&text) => Some(Intent::No),
+        _ if YES.contains(text) => Some(Intent::Yes),
+        _ if NO.contains(text) => Some(Intent::No),
         _ => None,
     }
 }
@@ -270,9 +125,9 @@ fn without_frame(all: &[Word]) -> &[Word] {
 }
 
 fn verb(word: &str) -> String {
-    let known = [ADD, LIST, COMPLETE, MARK, DELETE, RENAME].iter().any(|verbs| verbs.contains(&word));
+    let known = [&ADD, &LIST, &COMPLETE, &MARK, &DELETE, &RENAME].iter().any(|verbs| verbs.contains(word));
     let near = MISTYPED.iter().find(|verb| is_near(word, verb)).filter(|_| !known);
-    near.map_or_else(|| word.to_owned(), |verb| (*verb).to_owned())
+    near.unwrap_or(word).to_owned()
 }
 
 struct Sentence<'a> {
@@ -283,50 +138,25 @@ struct Sentence<'a> {
 impl Sentence<'_> {
     /// "I need to remember to pay bills", "don't forget the milk", "remind me to call".
     fn reminder(&self) -> Option<Intent> {
-        const STARTS: &[&str] = &[
-            "i need to remember to",
-            "i have to remember to",
-            "i must remember to",
-            "i should remember to",
-            "i need to remember",
-            "remember to",
-            "remind me to",
-            "remind me that",
-            "remind me about",
-            "remind me of",
-            "don't forget to",
-            "do not forget to",
-            "don't let me forget to",
-            "don't forget",
-            "make a note to",
-            "make a note that",
-            "note to self",
-            "i need to",
-            "i have to",
-            "i must",
-            "i should",
-            "i gotta",
-            "remember that",
-        ];
-        let rest = STARTS.iter().find_map(|start| strip_start(self.words, start))?;
+        let rest = REMINDERS.iter().find_map(|start| strip_start(self.words, start))?;
         Some(Intent::Add { title: self.title(rest) })
     }
 
     fn add(&self, verb: &str) -> Option<Intent> {
         let (first, rest) = self.words.split_first()?;
-        let is_label = first.colon && NOUNS.contains(&first.lower.as_str());
-        if !ADD.contains(&verb) && !is_label {
+        let is_label = first.colon && NOUNS.contains(first.lower.as_str());
+        if !ADD.contains(verb) && !is_label {
             return None;
         }
         let rest =
             LIST_ENDINGS.iter().find_map(|ending| strip_start(rest, &format!("to {ending}"))).unwrap_or(rest);
-        let unarticled = skip(rest, ARTICLES);
+        let unarticled = skip(rest, &ARTICLES);
         let after_noun = match unarticled.split_first() {
-            Some((word, after)) if NOUNS.contains(&word.lower.as_str()) => {
+            Some((word, after)) if NOUNS.contains(word.lower.as_str()) => {
                 if word.colon {
                     after
                 } else {
-                    skip(after, CONNECTORS)
+                    skip(after, &CONNECTORS)
                 }
             }
             _ if verb == "make" => return None,
@@ -337,38 +167,13 @@ impl Sentence<'_> {
 
     /// A question about tasks; without a word about tasks it is about something else.
     fn list(&self, verb: &str) -> Option<Intent> {
-        const ABOUT: &[&str] = &[
-            "task",
-            "tasks",
-            "todo",
-            "todos",
-            "to-do",
-            "list",
-            "pending",
-            "left",
-            "remaining",
-            "completed",
-            "complete",
-            "done",
-            "finished",
-            "open",
-            "everything",
-            "all",
-            "items",
-            "incomplete",
-            "unfinished",
-            "outstanding",
-            "taks",
-            "tsaks",
-            "due",
-        ];
         let text = lower(self.words);
-        let is_about = self.words.iter().any(|word| ABOUT.contains(&word.lower.as_str()))
+        let is_about = self.words.iter().any(|word| ABOUT_TASKS.contains(word.lower.as_str()))
             || text.contains("to do")
             || (verb == "what" && text.contains("have i"));
         let is_bare =
-            self.words.len() == 1 && (verb == "list" || NOUNS.contains(&text.as_str()) || verb == "show");
-        if !(is_bare || (LIST.contains(&verb) && is_about)) || self.is_mark_with_check(verb) {
+            self.words.len() == 1 && (verb == "list" || NOUNS.contains(text.as_str()) || verb == "show");
+        if !(is_bare || (LIST.contains(verb) && is_about)) || self.is_mark_with_check(verb) {
             return None;
         }
         let has = |set: &[&str]| self.words.iter().any(|word| set.contains(&word.lower.as_str()));
@@ -403,50 +208,15 @@ impl Sentence<'_> {
 
     /// "I finished the report", "task 3 is done", "I'm done with the laundry".
     fn report(&self) -> Option<Intent> {
-        const STARTS: &[&str] = &[
-            "i finished",
-            "i completed",
-            "i did",
-            "i've finished",
-            "i've completed",
-            "i've done",
-            "i have finished",
-            "i have completed",
-            "i have done",
-            "i just finished",
-            "i just completed",
-            "i just did",
-            "i already did",
-            "i'm done with",
-            "i am done with",
-            "i'm finished with",
-            "i am finished with",
-            "done with",
-            "finished with",
-            "i already finished",
-            "i already completed",
-        ];
-        const ENDS: &[&str] = &[
-            "is done",
-            "is complete",
-            "is completed",
-            "is finished",
-            "is done now",
-            "are done",
-            "was done",
-            "has been done",
-            "is now done",
-            "is now complete",
-        ];
-        if let Some(rest) = STARTS.iter().find_map(|start| strip_start(self.words, start)) {
+        if let Some(rest) = REPORTS.iter().find_map(|start| strip_start(self.words, start)) {
             return Some(Intent::Complete { target: self.target(rest) });
         }
-        let before = ENDS.iter().find_map(|end| strip_end(self.words, end));
+        let before = REPORT_ENDINGS.iter().find_map(|end| strip_end(self.words, end));
         let numbered = || {
             let (last, before) = self.words.split_last()?;
-            let is_done = DONE.contains(&last.lower.as_str()) && last.lower != "off";
+            let is_done = DONE.contains(last.lower.as_str()) && last.lower != "off";
             let names_task = matches!(self.target(before), Target::Id(_)) && before.len() <= 3;
-            (is_done && names_task && !MARK.contains(&before[0].lower.as_str())).then_some(before)
+            (is_done && names_task && !MARK.contains(before[0].lower.as_str())).then_some(before)
         };
         let target = self.target(before.or_else(numbered)?);
         (target != Target::Nothing).then_some(Intent::Complete { target })
@@ -454,15 +224,15 @@ impl Sentence<'_> {
 
     /// "mark task 3 as complete", "tick off the milk", "mark as done task 3".
     fn mark(&self, verb: &str) -> Option<Intent> {
-        if !MARK.contains(&verb) {
+        if !MARK.contains(verb) {
             return None;
         }
         let rest = strip_start(&self.words[1..], "off").unwrap_or(&self.words[1..]);
         let rest = strip_end(rest, "off").unwrap_or(rest);
-        if rest.iter().any(|word| UNDONE.contains(&word.lower.as_str())) || lower(rest).contains("as not ") {
+        if rest.iter().any(|word| UNDONE.contains(word.lower.as_str())) || lower(rest).contains("as not ") {
             return Some(Intent::Reopen);
         }
-        let is_done = |word: &Word| DONE.contains(&word.lower.as_str());
+        let is_done = |word: &Word| DONE.contains(word.lower.as_str());
         if let Some((last, before)) = rest.split_last().filter(|(last, _)| is_done(last)) {
             let _ = last;
             let before = ["as", "to", "is"].iter().find_map(|link| strip_end(before, link)).unwrap_or(before);
@@ -479,11 +249,11 @@ impl Sentence<'_> {
     }
 
     fn complete(&self, verb: &str) -> Option<Intent> {
-        COMPLETE.contains(&verb).then(|| Intent::Complete { target: self.target(&self.words[1..]) })
+        COMPLETE.contains(verb).then(|| Intent::Complete { target: self.target(&self.words[1..]) })
     }
 
     fn delete(&self, verb: &str) -> Option<Intent> {
-        let rest = match DELETE.contains(&verb) {
+        let rest = match DELETE.contains(verb) {
             true => &self.words[1..],
             false => ["get rid of", "throw away", "throw out", "take off"]
                 .iter()
@@ -493,7 +263,7 @@ impl Sentence<'_> {
     }
 
     fn rename(&self, verb: &str) -> Option<Intent> {
-        if !RENAME.contains(&verb) {
+        if !RENAME.contains(verb) {
             return None;
         }
         let rest = &self.words[1..];
@@ -554,10 +324,10 @@ impl Sentence<'_> {
             }
             _ => {}
         }
-        let bare = skip(words, &["the", "my", "a", "an", "that", "this", "very"]);
-        let had_noun = bare.first().is_some_and(|word| is_noun(word));
-        let bare = skip(bare, NOUNS);
-        let bare = skip(bare, &["number", "no", "nr", "id", "called", "named", "titled"]);
+        let bare = skip(words, &Phrases("the|my|a|an|that|this|very"));
+        let had_noun = bare.first().is_some_and(is_noun);
+        let bare = skip(bare, &NOUNS);
+        let bare = skip(bare, &Phrases("number|no|nr|id|called|named|titled"));
         match bare {
             [] => Some(Target::Nothing),
             [only] => number(&only.lower, had_noun).map(Target::Id).or_else(|| ordinal(&only.lower)),
@@ -619,40 +389,15 @@ fn strip_end<'a>(words: &'a [Word], phrase: &str) -> Option<&'a [Word]> {
     strip_start(&words[start..], phrase).map(|_| &words[..start])
 }
 
-fn skip<'a>(words: &'a [Word], set: &[&str]) -> &'a [Word] {
-    let count = words.iter().take_while(|word| set.contains(&word.lower.as_str())).count();
+fn skip<'a>(words: &'a [Word], set: &Phrases) -> &'a [Word] {
+    let count = words.iter().take_while(|word| set.contains(&word.lower)).count();
     &words[count..]
 }
 
 fn is_noun(word: &Word) -> bool {
-    NOUNS.contains(&word.lower.as_str())
+    NOUNS.contains(word.lower.as_str())
 }
 
 fn is_filler(word: &Word) -> bool {
     is_noun(word) || matches!(word.lower.as_str(), "one" | "of" | "on" | "in" | "the" | "my" | "list")
-}
-
-/// `3`, `#3`, and after "task" also `three`.
-fn number(word: &str, had_noun: bool) -> Option<i64> {
-    const NAMES: [&str; 10] = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
-    let digits = word.trim_start_matches('#');
-    if !digits.is_empty() && digits.len() <= 18 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return digits.parse().ok();
-    }
-    let named = NAMES.iter().position(|name| *name == word).filter(|_| had_noun)?;
-    i64::try_from(named + 1).ok()
-}
-
-fn ordinal(word: &str) -> Option<Target> {
-    const NAMES: [&str; 10] =
-        ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"];
-    const SHORT: [&str; 10] = ["1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th", "10th"];
-    match word {
-        "last" | "latest" | "newest" | "final" | "bottom" => Some(Target::Last),
-        "top" | "oldest" => Some(Target::Nth(1)),
-        _ => {
-            let at = NAMES.iter().position(|name| *name == word);
-            at.or_else(|| SHORT.iter().position(|name| *name == word)).map(|at| Target::Nth(at + 1))
-        }
-    }
 }
