@@ -63,7 +63,7 @@ pub fn next(view: &View<'_>) -> Step {
 pub fn outcome(spec: &PodSpec, tracks: &Tracks) -> Option<Outcome> {
     let mut failed = false;
     for (container, role) in roles(spec) {
-        let Some(track) = tracks.get(&container.name) else { return None };
+        let track = tracks.get(&container.name)?;
         match (role, &track.phase) {
             (Role::Sidecar, _) => {}
             (Role::Init, Phase::Exited(exited)) if exited.code == 0 => {}

@@ -106,7 +106,9 @@ impl Pods {
         let adopted = self.adopted.remove(&uid).unwrap_or_default();
         let (cx, own_news) = (self.cx.clone(), news.clone());
         let stop = self.stop.clone();
-        self.tasks.spawn(async move { Worker::new(cx, receiver, own_news, inbox, adopted).run(stop).await });
+        // On the heap: most pods wait most of the time.
+        let worker = Worker::new(cx, receiver, own_news, inbox, adopted);
+        self.tasks.spawn(Box::pin(worker.run(stop)));
         self.workers.insert(uid, Handle { desired: sender, news });
     }
 

@@ -1,9 +1,10 @@
 //! When a probe runs and what its results add up to. Pure.
 //!
 //! Differs from the kubelet on purpose in one thing: the first probe runs at once, and until a container
-//! is ready, startup and readiness are also asked between their periods (each 100 ms in the first second,
-//! then each 250 ms up to 10 s; exec probes half as often), because the time from start to ready is what a
-//! person waits for. Only failures at the probe's own period count towards `failureThreshold`.
+//! is ready, startup and readiness are also asked between their periods (each 25 ms in the first half second,
+//! then each 100 ms up to 2 s and each 250 ms up to 10 s; exec probes, which cost a process, four times as
+//! rarely), because the time from start to ready is what a person waits for. Only failures at the probe's own
+//! period count towards `failureThreshold`.
 
 use std::time::Duration;
 
@@ -96,12 +97,13 @@ impl Gauge {
         if !impatient || age < self.timing.initial_delay {
             return regular;
         }
-        let base_ms = match age.saturating_sub(self.timing.initial_delay).as_secs() {
-            0 => 100,
-            1..10 => 250,
+        let base_ms = match age.saturating_sub(self.timing.initial_delay).as_millis() {
+            0..500 => 25,
+            500..2_000 => 100,
+            2_000..10_000 => 250,
             _ => return regular,
         };
-        regular.min(Duration::from_millis(if self.timing.exec { 2 * base_ms } else { base_ms }))
+        regular.min(Duration::from_millis(if self.timing.exec { 4 * base_ms } else { base_ms }))
     }
 
     /// Takes the result of a probe that began at `age`. Returns whether it counted.
@@ -193,10 +195,11 @@ mod tests {
     }
     #[test]
     fn an_unready_container_is_asked_often_at_first() {
-        check_wait(Kind::Readiness, TIMING, 50, 100);
-        check_wait(Kind::Readiness, TIMING, 1_500, 250);
+        check_wait(Kind::Readiness, TIMING, 50, 25);
+        check_wait(Kind::Readiness, TIMING, 1_500, 100);
+        check_wait(Kind::Readiness, TIMING, 5_000, 250);
         check_wait(Kind::Readiness, TIMING, 9_900, 100);
-        check_wait(Kind::Startup, Timing { exec: true, ..TIMING }, 50, 200);
+        check_wait(Kind::Startup, Timing { exec: true, ..TIMING }, 50, 100);
     }
     #[test]
     fn liveness_keeps_to_its_period() {

@@ -40,7 +40,7 @@ pub fn compute(view: &View<'_>) -> PodStatus {
     let statuses = |wanted: fn(Role) -> bool| -> Option<Vec<ContainerStatus>> {
         let list: Vec<_> = roles(&spec)
             .filter(|(_, role)| wanted(*role))
-            .filter_map(|(c, _)| Some(container_status(view, &spec, c.name.as_str(), &c.image, initialized)?))
+            .filter_map(|(c, _)| container_status(view, &spec, c.name.as_str(), &c.image, initialized))
             .collect();
         (!list.is_empty()).then_some(list)
     };

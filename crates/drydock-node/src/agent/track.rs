@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{
-    Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodSpec,
-};
+use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, ContainerStatus, Pod, PodSpec};
 
 use super::backoff::Backoff;
 use super::images::ReadyImage;
@@ -222,10 +220,8 @@ pub fn recall(pod: &Pod) -> Tracks {
 
 fn remember(track: &mut Track, status: &ContainerStatus, pod: &Pod) {
     let state = status.state.clone().unwrap_or_default();
-    let last = |state: &Option<ContainerState>| {
-        state.as_ref().and_then(|s| s.terminated.as_ref()).map(Exited::from_status)
-    };
-    track.last = last(&status.last_state);
+    let last = status.last_state.as_ref().and_then(|state| state.terminated.as_ref());
+    track.last = last.map(Exited::from_status);
     let ran = state.running.is_some() || state.terminated.is_some() || track.last.is_some();
     track.runs = if ran { status.restart_count + 1 } else { 0 };
     track.backoff = Backoff::after(u32::try_from(status.restart_count).unwrap_or(0));

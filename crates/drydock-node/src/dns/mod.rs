@@ -123,14 +123,14 @@ async fn answer_udp(server: Arc<Server>, socket: UdpSocket) {
             tokio::time::sleep(PAUSE).await;
             continue;
         };
-        match server.from_memory(&buffer[..length], false) {
+        match server.answer_now(&buffer[..length], false) {
             Reply::Nothing => {}
             Reply::Now(bytes) => drop(socket.send_to(&bytes, client).await),
             Reply::Later(question) => {
                 // Bounded by the upstream's own slots: beyond them each task ends at once with SERVFAIL.
                 let (server, socket) = (server.clone(), socket.clone());
                 tokio::spawn(async move {
-                    let bytes = server.from_upstream(*question, false).await;
+                    let bytes = server.answer_later(*question, false).await;
                     drop(socket.send_to(&bytes, client).await);
                 });
             }
@@ -165,10 +165,10 @@ async fn answer_connection(server: &Server, mut stream: TcpStream) -> std::io::R
             std::io::Result::Ok(message)
         };
         let message = tokio::time::timeout(TCP_IDLE, message).await.map_err(std::io::Error::other)??;
-        let answer = match server.from_memory(&message, true) {
+        let answer = match server.answer_now(&message, true) {
             Reply::Nothing => return Ok(()),
             Reply::Now(bytes) => bytes,
-            Reply::Later(question) => server.from_upstream(*question, true).await,
+            Reply::Later(question) => server.answer_later(*question, true).await,
         };
         let length = u16::try_from(answer.len()).map_err(std::io::Error::other)?;
         let framed = [&length.to_be_bytes()[..], &answer].concat();
@@ -191,7 +191,7 @@ struct Question {
 }
 
 impl Server {
-    fn from_memory(&self, message: &[u8], over_tcp: bool) -> Reply {
+    fn answer_now(&self, message: &[u8], over_tcp: bool) -> Reply {
         let query = match wire::parse_query(message) {
             Ok(query) => query,
             Err(_) => match wire::header_of(message) {
@@ -212,7 +212,7 @@ impl Server {
         Reply::Later(Box::new(Question { query, raw: message.to_vec(), follow }))
     }
 
-    async fn from_upstream(&self, question: Question, over_tcp: bool) -> Vec<u8> {
+    async fn answer_later(&self, question: Question, over_tcp: bool) -> Vec<u8> {
         let Question { query, raw, follow } = question;
         let limit = limit(&query, over_tcp);
         let asked = match &follow {
@@ -251,7 +251,7 @@ mod tests {
 
     #[track_caller]
     fn check(message: &[u8], expect: Option<Rcode>) {
-        let code = match server().from_memory(message, false) {
+        let code = match server().answer_now(message, false) {
             Reply::Now(bytes) => Some(bytes[3] & 0xf),
             Reply::Nothing | Reply::Later(_) => None,
         };
@@ -274,10 +274,8 @@ mod tests {
     #[tokio::test]
     async fn without_resolvers_outside_names_fail_at_once() {
         let raw = Query::encode(1, &wire::Name::parse("example.com"), wire::TYPE_A);
-        let Reply::Later(question) = server().from_memory(&raw, false) else {
-            panic!("answered from memory")
-        };
-        let answer = server().from_upstream(*question, false).await;
+        let Reply::Later(question) = server().answer_now(&raw, false) else { panic!("answered from memory") };
+        let answer = server().answer_later(*question, false).await;
         assert_eq!(answer[3] & 0xf, Rcode::ServFail as u8);
     }
 }

@@ -47,11 +47,13 @@ pub enum Failure {
 }
 
 type Sender = SendRequest<Incoming>;
+/// Free connections by endpoint, each with the moment it became free.
+type Idle = HashMap<SocketAddrV4, Vec<(Sender, Instant)>>;
 
 #[derive(Clone)]
 pub struct Pool {
     dial: Arc<dyn Dial>,
-    idle: Arc<Mutex<HashMap<SocketAddrV4, Vec<(Sender, Instant)>>>>,
+    idle: Arc<Mutex<Idle>>,
 }
 
 impl Pool {
