@@ -281,8 +281,8 @@ fn openapi_index() -> Value {
 }
 
 fn openapi_document(group: &str, version: &str) -> Result<Response<Body>, ApiError> {
-    let document = openapi::document(group, version).ok_or_else(ApiError::no_such_path)?;
-    Ok(wire::json(StatusCode::OK, &document))
+    let text = openapi::document_text(group, version).ok_or_else(ApiError::no_such_path)?;
+    Ok(wire::bytes_as(StatusCode::OK, text, "application/json"))
 }
 
 fn root_paths() -> Vec<String> {
