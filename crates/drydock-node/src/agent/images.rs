@@ -93,8 +93,6 @@ impl StoreImages {
         };
         match (local, policy) {
             (Some(image), PullPolicy::Never | PullPolicy::IfNotPresent) => Ok((image, false)),
-            // Ours to rebuild, never to pull: a registry knows nothing of these names.
-            (Some(image), PullPolicy::Always) if is_local_name(&image.name) => Ok((image, false)),
             (Some(image), PullPolicy::Always) => match seaworthy_image::pull(&self.store, name).await {
                 Ok(fresh) => Ok((fresh, true)),
                 Err(error) => {
@@ -156,10 +154,6 @@ fn describe(image: Image, layers: Vec<PathBuf>, pulled: bool) -> ReadyImage {
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ImageError> {
     tokio::task::spawn_blocking(work).await.map_err(|error| pull_error(error.to_string()))
-}
-
-fn is_local_name(name: &str) -> bool {
-    ["seaworthy.local/", "localhost/", "docker.io/seaworthy/"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn pull_error(message: String) -> ImageError {

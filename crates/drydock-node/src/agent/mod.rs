@@ -24,11 +24,13 @@ mod pods;
 mod probe;
 mod pulse;
 mod quantity;
+mod report;
 mod spec;
 mod status;
 mod tasks;
 mod track;
 mod volumes;
+mod watching;
 mod worker;
 
 use std::path::PathBuf;

@@ -4,17 +4,16 @@
 //! what to say in `status.rs`; here is only the doing. When the daemon stops, a worker just ends: its
 //! containers go on, and the next daemon adopts them.
 //!
-//! Start at [`Worker::run`]; starting and stopping containers is in `containers.rs`.
+//! Start at [`Worker::run`]; containers are started and stopped in `containers.rs`, probed in `watching.rs`,
+//! and the API is told in `report.rs`.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, PodStatus};
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
-use serde_json::{Value, json};
+use kube::api::{DeleteParams, Preconditions};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -31,7 +30,7 @@ use super::track::{Phase, Tracks, recall, roles};
 use super::volumes::{Maker, Volumes};
 use crate::protocol::{ContainerStatus, SandboxStatus};
 
-const RETRY_FIRST: Duration = Duration::from_millis(100);
+pub(super) const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 /// Steps without a pause; more means that the plan does not converge, which is a bug to survive.
 const STEPS_MAX: usize = 1000;
@@ -66,14 +65,14 @@ pub struct Worker {
     inbox: mpsc::UnboundedReceiver<News>,
     needed: Needed,
     /// The status the API has, as far as we know.
-    written: Option<PodStatus>,
+    pub(super) written: Option<PodStatus>,
     gone: bool,
     grace: Option<i64>,
-    finished: bool,
+    pub(super) finished: bool,
     set_up_retry: Duration,
     set_up_retry_at: Option<Instant>,
     /// Something failed that only time can heal.
-    retry_at: Option<Instant>,
+    pub(super) retry_at: Option<Instant>,
 }
 
 /// Why the loop goes on or not.
@@ -379,47 +378,6 @@ impl Worker {
         flipped
     }
 
-    fn current_status(&self) -> PodStatus {
-        status::compute(&status::View {
-            pod: &self.pod,
-            tracks: &self.tracks,
-            ip: self.ip,
-            host_ip: self.cx.host_ip,
-            deleting: self.deleting(),
-            sandbox: self.ip.is_some() && !self.finished,
-            now: Timestamp::now(),
-            instant: Instant::now(),
-        })
-    }
-
-    /// Patches the status when it is not what was written last.
-    async fn write_status(&mut self) {
-        let status = self.current_status();
-        if self.written.as_ref() == Some(&status) {
-            return;
-        }
-        let meta = &self.pod.metadata;
-        let api = self.cx.pods(meta.namespace.as_deref().unwrap_or_default());
-        let patch =
-            json!({"metadata": {"uid": meta.uid}, "status": difference(self.written.as_ref(), &status)});
-        let name = meta.name.as_deref().unwrap_or_default();
-        match api.patch_status(name, &PatchParams::default(), &Patch::Merge(&patch)).await {
-            Ok(_) => {
-                self.pod.status = Some(status.clone());
-                self.written = Some(status);
-            }
-            // Deleted, or another pod has its name by now: the watch will say so.
-            Err(kube::Error::Api(answer)) if answer.code == 404 || answer.code == 409 => {
-                tracing::debug!(pod = name, %answer, "the pod's status was not taken");
-                self.written = Some(status);
-            }
-            Err(error) => {
-                tracing::debug!(pod = name, %error, "the pod's status could not be written, trying again");
-                self.retry_at = Some(Instant::now() + RETRY_FIRST);
-            }
-        }
-    }
-
     /// The pod is complete: nothing of it stays in the node but its logs and data.
     async fn release(&mut self) {
         if let Err(error) = self.cx.node.remove_sandbox(self.uid()).await {
@@ -474,16 +432,4 @@ pub async fn remove_pod(cx: &Cx, uid: &str, logs: &std::path::Path) {
     for error in results.into_iter().filter_map(Result::err) {
         tracing::debug!(pod = uid, %error, "something of the pod was left behind");
     }
-}
-
-/// The new status as a merge patch: what was there and is not any more becomes null.
-fn difference(before: Option<&PodStatus>, after: &PodStatus) -> Value {
-    let mut patch = serde_json::to_value(after).unwrap_or_default();
-    let before = before.and_then(|s| serde_json::to_value(s).ok()).unwrap_or_default();
-    if let (Some(patch), Some(before)) = (patch.as_object_mut(), before.as_object()) {
-        for key in before.keys() {
-            patch.entry(key.clone()).or_insert(Value::Null);
-        }
-    }
-    patch
 }
