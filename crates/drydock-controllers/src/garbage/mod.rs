@@ -75,7 +75,7 @@ async fn act(cx: &Cx, node: &Node, plan: Plan) -> Result<(), WriteError> {
         Plan::Nothing => Ok(()),
         Plan::Orphan(dependents) => {
             for dependent in dependents.iter().filter_map(|uid| cx.graph.node(uid)) {
-                detach(cx, &dependent, &[node.uid.clone()]).await?;
+                detach(cx, &dependent, std::slice::from_ref(&node.uid)).await?;
             }
             remove_finalizer(cx, node, ORPHAN).await
         }
