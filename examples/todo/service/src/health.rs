@@ -20,13 +20,15 @@ struct Health {
     status: &'static str,
     service: &'static str,
     version: &'static str,
+    environment: String,
     timestamp: u64,
 }
 
 /// 200 as long as the process can answer at all.
 pub fn healthy(service: &'static str) -> Response {
     let version = env!("CARGO_PKG_VERSION");
-    let body = Health { status: "healthy", service, version, timestamp: crate::clock::unix_s() };
+    let environment = crate::config::optional("ENVIRONMENT").unwrap_or_else(|| "development".to_owned());
+    let body = Health { status: "healthy", service, version, environment, timestamp: crate::clock::unix_s() };
     Json(body).into_response()
 }
 

@@ -18,13 +18,19 @@ pub fn init() {
         tracing_subscriber::registry().with(filter(std::env::var("LOG_LEVEL").ok())).with(lines).try_init();
 }
 
-/// What cannot be read as a filter is `info`. The MCP library tells every step of every session at `info`, so
-/// it has to be asked for by name.
+/// What is no level and no filter is `info`; Python's names of levels are understood. Two libraries tell every step at `info`: they are at `warn` until
+/// the filter names them.
 fn filter(level: Option<String>) -> Targets {
-    let asked = level.and_then(|level| level.to_lowercase().parse::<Targets>().ok());
-    let asked = asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
-    let names_rmcp = asked.iter().any(|(target, _)| target.starts_with("rmcp"));
-    if names_rmcp { asked } else { asked.with_target("rmcp", LevelFilter::WARN) }
+    let level =
+        level.unwrap_or_default().to_lowercase().replace("warning", "warn").replace("critical", "error");
+    let asked = level.parse::<Targets>().unwrap_or_default();
+    let asked = match asked.default_level() {
+        Some(_) => asked,
+        None => asked.with_default(LevelFilter::INFO),
+    };
+    let named = |library: &str| asked.iter().any(|(target, _)| target.starts_with(library));
+    let quieter: Vec<&str> = ["rmcp", "sqlx"].into_iter().filter(|library| !named(library)).collect();
+    quieter.into_iter().fold(asked, |filter, library| filter.with_target(library, LevelFilter::WARN))
 }
 
 /// An error and its causes on one line, for a log field.
@@ -37,4 +43,37 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(level: Option<&str>, target: &str, expect: LevelFilter) {
+        let filter = filter(level.map(str::to_owned));
+        let enabled = |level: &tracing::Level| filter.would_enable(target, level);
+        let levels =
+            [tracing::Level::TRACE, tracing::Level::DEBUG, tracing::Level::INFO, tracing::Level::WARN];
+        let most = levels
+            .into_iter()
+            .find(|level| enabled(level))
+            .map_or(LevelFilter::ERROR, LevelFilter::from_level);
+        assert_eq!(most, expect, "{level:?} {target}");
+    }
+
+    #[test]
+    fn a_level_applies_to_us_and_not_to_chatty_libraries() {
+        check(Some("DEBUG"), "backend", LevelFilter::DEBUG);
+        check(Some("DEBUG"), "rmcp::service", LevelFilter::WARN);
+        check(None, "backend", LevelFilter::INFO);
+        check(Some("WARNING"), "backend", LevelFilter::WARN);
+        check(Some(""), "backend", LevelFilter::INFO);
+        check(Some("as loud as possible"), "backend", LevelFilter::INFO);
+    }
+
+    #[test]
+    fn a_library_that_is_named_is_heard() {
+        check(Some("info,rmcp=debug"), "rmcp::service", LevelFilter::DEBUG);
+    }
 }
