@@ -14,6 +14,8 @@ use serde::de::DeserializeOwned;
 
 pub const MAX_BODY_BYTES: usize = 32 << 20;
 pub const MAX_FDS: usize = 8;
+/// Descriptors of frames not yet taken out; more than this came without a frame.
+const MAX_WAITING_FDS: usize = 256;
 const HEADER_BYTES: usize = 8;
 const READ_BYTES: usize = 64 << 10;
 
@@ -66,6 +68,9 @@ impl Inbox {
             Ok((read, fds)) => {
                 self.bytes.truncate(start + read);
                 self.fds.extend(fds);
+                if self.fds.len() > MAX_WAITING_FDS {
+                    return Err(Error::Descriptors { named: 0, came: self.fds.len() });
+                }
                 Ok(())
             }
             Err(error) => {
@@ -90,6 +95,10 @@ impl Inbox {
         let message = serde_json::from_slice(body)?;
         let fds = self.fds.drain(..named).collect();
         self.bytes.drain(..HEADER_BYTES + length);
+        if self.bytes.is_empty() {
+            // There are many inboxes, and most are empty most of the time.
+            self.bytes = Vec::new();
+        }
         Ok(Some((message, fds)))
     }
 }

@@ -11,6 +11,9 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, mkdirat};
 
+/// The kernel cannot vouch for `..` while anything on the machine is renamed or mounted, and says "again".
+const MAX_TRIES: usize = 1000;
+
 #[derive(Debug)]
 pub struct Root(OwnedFd);
 
@@ -77,21 +80,27 @@ impl Root {
         let mut how: libc::open_how = unsafe { std::mem::zeroed() };
         how.flags = (flags | OFlag::O_CLOEXEC).bits() as u64;
         how.resolve = resolve;
-        // SAFETY: the path and `how` outlive the call, and the size given is the true one.
-        let fd = unsafe {
-            libc::syscall(
-                libc::SYS_openat2,
-                self.0.as_raw_fd(),
-                path.as_ptr(),
-                &raw const how,
-                size_of::<libc::open_how>(),
-            )
-        };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
+        for _ in 0..MAX_TRIES {
+            // SAFETY: the path and `how` outlive the call, and the size given is the true one.
+            let fd = unsafe {
+                libc::syscall(
+                    libc::SYS_openat2,
+                    self.0.as_raw_fd(),
+                    path.as_ptr(),
+                    &raw const how,
+                    size_of::<libc::open_how>(),
+                )
+            };
+            if fd >= 0 {
+                // SAFETY: the kernel just made this descriptor for us.
+                return Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) });
+            }
+            let error = io::Error::last_os_error();
+            if error.raw_os_error() != Some(libc::EAGAIN) {
+                return Err(error);
+            }
         }
-        // SAFETY: the kernel just made this descriptor for us.
-        Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+        Err(io::ErrorKind::WouldBlock.into())
     }
 }
 

@@ -119,6 +119,21 @@ async fn the_number_of_processes_is_limited() {
 }
 
 #[tokio::test]
+async fn a_program_can_read_its_own_memory_limit() {
+    let Some(mut world) = world().await else { return };
+    if world.client.ping().await.unwrap().cgroups == "none" {
+        eprintln!("SKIPPED: no writable cgroups");
+        return world.end().await;
+    }
+    world.sandbox("pod").await;
+    let files = "/sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max";
+    let mut spec = world.script("c", "pod", &format!("cat {files} 2>/dev/null"));
+    spec.resources.memory_bytes = Some(48 << 20);
+    assert_eq!(world.run(spec).await.0, format!("{}\n", 48 << 20));
+    world.end().await;
+}
+
+#[tokio::test]
 async fn usage_is_told() {
     let Some(world) = world().await else { return };
     if world.client.ping().await.unwrap().cgroups == "none" {

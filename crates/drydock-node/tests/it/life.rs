@@ -85,7 +85,9 @@ async fn a_long_directory_name_is_no_obstacle() {
     let dir = world.dir.path().join("a".repeat(100)).join("b".repeat(100));
     let client = NodeClient::launch(Path::new(NODE), &dir).await.unwrap();
     client.ping().await.unwrap();
+    let pid = client.node_pid().unwrap();
     client.shutdown().await.unwrap();
+    until_gone(pid).await;
     world.end().await;
 }
 
