@@ -6,6 +6,7 @@ mod codegen;
 mod standin;
 mod test;
 mod tidy;
+mod todo;
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
@@ -24,6 +25,7 @@ fn main() -> anyhow::Result<()> {
         Some("standins") => standin::run(&args.collect::<Vec<_>>()),
         Some("test") => test::run(),
         Some("tidy") => tidy::run(),
+        Some("todo") => todo::run(&args.collect::<Vec<_>>()),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
             Ok(())

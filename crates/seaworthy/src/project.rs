@@ -50,7 +50,7 @@ pub fn load(args: &ProjectArgs) -> Result<Project, Failure> {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
     };
-    let loaded = seaworthy_compose::load(&request).map_err(|error| Failure::new(Kind::Input, error))?;
+    let loaded = seaworthy_compose::load(&request).map_err(|error| Failure::new(Kind::Input, anyhow::anyhow!(error.explain())))?;
     Ok(Project { folder, loaded })
 }
 
