@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post};
-use service::health::Readiness;
+use service::health::{Readiness, check};
 use service::metrics::Metrics;
 use service::web::{self, Limits};
 
@@ -41,11 +41,12 @@ pub fn router(app: App, limits: Limits) -> Router {
 }
 
 async fn ready(State(app): State<App>) -> Readiness {
-    let mut readiness = Readiness::default();
-    readiness.require("database", check_database(&app)).await;
-    readiness.prefer("redis", app.store.cache().check()).await;
-    readiness.prefer("mcp", mcp_client::check(&app.client, &app.mcp_url)).await;
-    readiness
+    let (database, redis, mcp) = tokio::join!(
+        check("database", check_database(&app)),
+        check("redis", app.store.cache().check()),
+        check("mcp", mcp_client::check(&app.client, &app.mcp_url)),
+    );
+    Readiness::default().require(database).prefer(redis).prefer(mcp)
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -23,7 +23,7 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::{get, post};
-use service::health::Readiness;
+use service::health::{Readiness, check};
 use service::metrics::Metrics;
 use service::web::{self, Limits};
 
@@ -84,9 +84,7 @@ fn router(api: Arc<Api>, limits: Limits) -> Router {
 
 /// Ready when the backend is there: without it there is no page worth showing.
 async fn ready(State(api): State<Arc<Api>>) -> Readiness {
-    let mut readiness = Readiness::default();
-    readiness.require("backend", api.check()).await;
-    readiness
+    Readiness::default().require(check("backend", api.check()).await)
 }
 
 async fn secure(request: Request, next: Next) -> Response {

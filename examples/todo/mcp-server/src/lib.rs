@@ -17,7 +17,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
-use service::health::Readiness;
+use service::health::{Readiness, check};
 use service::metrics::{Metrics, Outcomes};
 use service::token::Keys;
 use service::web::{self, Limits};
@@ -89,8 +89,7 @@ pub fn router(store: Store, keys: Keys, hosts: Vec<String>, limits: Limits) -> R
 }
 
 async fn ready(store: Store) -> Readiness {
-    let mut readiness = Readiness::default();
-    readiness.require("database", store.check()).await;
-    readiness.prefer("redis", store.cache().check()).await;
-    readiness
+    let (database, redis) =
+        tokio::join!(check("database", store.check()), check("redis", store.cache().check()));
+    Readiness::default().require(database).prefer(redis)
 }

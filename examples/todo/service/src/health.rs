@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 /// A dependency that has not answered by then counts as unavailable.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+const CHECK_TIMEOUT: Duration = Duration::from_millis(800);
 
 #[derive(Serialize)]
 struct Health {
@@ -32,38 +32,18 @@ pub fn healthy(service: &'static str) -> Response {
     Json(body).into_response()
 }
 
-/// The outcome of the named checks of one readiness question.
-#[derive(Default)]
-pub struct Readiness {
-    checks: BTreeMap<&'static str, &'static str>,
-    failed: bool,
+/// One dependency, asked.
+pub struct Check {
+    name: &'static str,
+    ok: bool,
 }
 
-impl Readiness {
-    /// Runs `check`; an error makes the whole service not ready.
-    pub async fn require<E: std::error::Error>(
-        &mut self,
-        name: &'static str,
-        check: impl Future<Output = Result<(), E>>,
-    ) {
-        let ok = passes(name, check).await;
-        self.failed |= !ok;
-        self.checks.insert(name, if ok { "ok" } else { "unavailable" });
-    }
-
-    /// Runs `check`; an error is shown as `degraded` and traffic keeps coming.
-    pub async fn prefer<E: std::error::Error>(
-        &mut self,
-        name: &'static str,
-        check: impl Future<Output = Result<(), E>>,
-    ) {
-        let ok = passes(name, check).await;
-        self.checks.insert(name, if ok { "ok" } else { "degraded" });
-    }
-}
-
-async fn passes<E: std::error::Error>(name: &str, check: impl Future<Output = Result<(), E>>) -> bool {
-    match tokio::time::timeout(CHECK_TIMEOUT, check).await {
+/// Asks a dependency. Ask several at once: an orchestrator waits about a second for the whole answer.
+pub async fn check<E: std::error::Error>(
+    name: &'static str,
+    asking: impl Future<Output = Result<(), E>>,
+) -> Check {
+    let ok = match tokio::time::timeout(CHECK_TIMEOUT, asking).await {
         Ok(Ok(())) => true,
         Ok(Err(error)) => {
             tracing::warn!(check = name, error = crate::log::chain(&error), "readiness check failed");
@@ -73,6 +53,29 @@ async fn passes<E: std::error::Error>(name: &str, check: impl Future<Output = Re
             tracing::warn!(check = name, "readiness check timed out");
             false
         }
+    };
+    Check { name, ok }
+}
+
+/// The outcome of the named checks of one readiness question.
+#[derive(Default)]
+pub struct Readiness {
+    checks: BTreeMap<&'static str, &'static str>,
+    failed: bool,
+}
+
+impl Readiness {
+    /// Without it the service is not ready.
+    pub fn require(mut self, check: Check) -> Self {
+        self.failed |= !check.ok;
+        self.checks.insert(check.name, if check.ok { "ok" } else { "unavailable" });
+        self
+    }
+
+    /// Without it the service is shown as `degraded`, and traffic keeps coming.
+    pub fn prefer(mut self, check: Check) -> Self {
+        self.checks.insert(check.name, if check.ok { "ok" } else { "degraded" });
+        self
     }
 }
 

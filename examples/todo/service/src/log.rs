@@ -18,12 +18,14 @@ pub fn init() {
         tracing_subscriber::registry().with(filter(std::env::var("LOG_LEVEL").ok())).with(lines).try_init();
 }
 
-/// What is no level and no filter is `info`; Python's names of levels are understood. Two libraries tell every step at `info`: they are at `warn` until
-/// the filter names them.
+/// What is no level and no filter is `info`; Python's names of levels are understood. Two libraries tell every
+/// step at `info`: they are at `warn` until the filter names them.
 fn filter(level: Option<String>) -> Targets {
     let level =
         level.unwrap_or_default().to_lowercase().replace("warning", "warn").replace("critical", "error");
-    let asked = level.parse::<Targets>().unwrap_or_default();
+    // An empty text would parse, as a filter that lets only errors through.
+    let asked = if level.trim().is_empty() { None } else { level.parse::<Targets>().ok() };
+    let asked = asked.unwrap_or_default();
     let asked = match asked.default_level() {
         Some(_) => asked,
         None => asked.with_default(LevelFilter::INFO),
