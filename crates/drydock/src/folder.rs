@@ -45,7 +45,8 @@ impl Folder {
     }
 
     pub fn volumes(&self) -> PathBuf {
-        self.0.join("volumes")
+        // Below the node's folder: the node makes and owns what pods write to.
+        self.node().join("claims")
     }
 
     fn lock(&self) -> PathBuf {

@@ -205,12 +205,14 @@ async fn http_get(
         tracing::trace!(%addr, path, body, "probe answered with an error");
         Err(format!("HTTP probe failed with statuscode: {}", status.as_u16()))
     };
+    let mut exchange = std::pin::pin!(exchange);
     tokio::select! {
-        result = exchange => result,
-        ended = connection => Err(match ended {
-            Ok(()) => format!("Get \"http://{addr}{path}\": EOF"),
-            Err(error) => failed(error),
-        }),
+        result = &mut exchange => result,
+        ended = connection => match ended {
+            // A server that closes after its answer ends the connection first; the answer is there all the same.
+            Ok(()) => exchange.await,
+            Err(error) => Err(failed(error)),
+        },
     }
 }
 
