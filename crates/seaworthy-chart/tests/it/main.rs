@@ -3,6 +3,7 @@
 //! Tests in [`helm`] need `helm` on the PATH or under `HELM`; without it they say so and check nothing.
 
 mod content;
+mod example;
 mod helm;
 
 use std::path::Path;
