@@ -44,17 +44,21 @@ pub enum Error {
 /// Runs the daemon until SIGTERM or Ctrl-C, then stops every container and ends.
 pub async fn run(config: Config) -> Result<(), Error> {
     let folder = Folder::new(&config.folder);
-    let at = |source| Error::Folder { path: config.folder.clone(), source };
+    let path = config.folder.clone();
+    let at = |source| Error::Folder { path: path.clone(), source };
     let Some(_held) = folder.take().map_err(at)? else {
         return Err(Error::Taken { folder: config.folder.clone() });
     };
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let backend = Arc::new(Backend::default());
     let (api, pki, address) = start_api(&config, &folder, backend.clone(), &stop, &tasks).await?;
+    // Told to everybody who prints a URL, so a port that another program uses costs nobody their app.
+    let http_port = usable_port(config.http_port).await.map_err(Error::Listen)?;
+    let config = Config { http_port, ..config };
     let announcement = Announcement {
         pid: std::process::id().cast_signed(),
         api_url: format!("https://{address}"),
-        http_port: config.http_port,
+        http_port,
     };
     folder.announce(&announcement).map_err(at)?;
     tracing::info!(api = announcement.api_url, "drydock answers");
@@ -106,11 +110,16 @@ async fn start_api(
 async fn listen(port: u16) -> std::io::Result<TcpListener> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            tracing::info!(port, "the API's port is in use; taking a free one");
+            tracing::info!(port, "the port is in use; taking a free one");
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await
         }
         bound => bound,
     }
+}
+
+/// The wanted port, or a free one in its place. The ingress binds it a moment later, and says so if it cannot.
+async fn usable_port(port: u16) -> std::io::Result<u16> {
+    Ok(listen(port).await?.local_addr()?.port())
 }
 
 fn start_controllers(api: &Api, pki: &Pki, folder: &Folder, stop: &CancellationToken, tasks: &TaskTracker) {
