@@ -103,6 +103,9 @@ if ! [ -s "$PGDATA/PG_VERSION" ]; then
     say "the database is ready"
 fi
 
+# The server refuses a directory that others can write, which is how a volume's group may have left it.
+chmod 0700 "$PGDATA"
+
 # The password stays out of the server's environment.
 unset POSTGRES_PASSWORD
 if [ "$sockets" = /tmp ]; then exec "$@" -k /tmp; fi

@@ -177,7 +177,7 @@ impl Maker<'_> {
                 made.map_err(|source| self.failed(volume, source))?
             } else {
                 let path = self.dir.join("pods").join(self.uid()).join("volumes").join(&volume.name);
-                self.make(volume, &path, true).await?
+                self.make(volume, &path).await?
             };
             return Ok(Ready { path, read_only: false });
         }
@@ -218,9 +218,9 @@ impl Maker<'_> {
         let spec = object.spec.unwrap_or_default();
         let path = match (&spec.host_path, &spec.local) {
             (Some(host), _) if !Path::new(&host.path).starts_with(self.dir) => host_path(host)?,
-            (Some(host), _) => self.make(volume, Path::new(&host.path), false).await?,
+            (Some(host), _) => self.make(volume, Path::new(&host.path)).await?,
             (None, Some(local)) if Path::new(&local.path).starts_with(self.dir) => {
-                self.make(volume, Path::new(&local.path), false).await?
+                self.make(volume, Path::new(&local.path)).await?
             }
             (None, Some(local)) => PathBuf::from(&local.path),
             (None, None) => {
@@ -231,9 +231,10 @@ impl Maker<'_> {
         Ok(Ready { path, read_only })
     }
 
-    async fn make(&self, volume: &Volume, path: &Path, ours: bool) -> Result<PathBuf, Error> {
-        // Open to every user of the pod, as an emptyDir is; with an fsGroup the group owns it.
-        let mode = if self.fs_group().is_some() && ours { 0o2777 } else { 0o777 };
+    async fn make(&self, volume: &Volume, path: &Path) -> Result<PathBuf, Error> {
+        // Open to every user of the pod, as an emptyDir is; with an fsGroup the group owns it, and the mode says that
+        // this was done, so that a second start leaves what is inside as the first one made it.
+        let mode = if self.fs_group().is_some() { 0o2777 } else { 0o777 };
         let spec = DirSpec { path: path.to_owned(), mode, uid: None, gid: None, fs_group: self.fs_group() };
         self.node.make_dir(spec).await.map_err(|source| self.failed(volume, source))?;
         Ok(path.to_owned())
