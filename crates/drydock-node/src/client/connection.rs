@@ -173,7 +173,7 @@ async fn read_frames(
             Err(error) => return frame::Error::Io(error),
         }
         loop {
-            match inbox.next::<FromNode>() {
+            match inbox.take::<FromNode>() {
                 Ok(Some((message, fds))) => deliver(message, fds, waiting, events),
                 Ok(None) => break,
                 Err(error) => return error,

@@ -171,7 +171,7 @@ impl Node {
 
     fn next_report(&mut self, id: &str) -> Option<Report> {
         let live = self.containers.get_mut(id)?.live.as_mut()?;
-        Some(live.inbox.next::<Report>().ok()??.0)
+        Some(live.inbox.take::<Report>().ok()??.0)
     }
 
     fn on_report(&mut self, id: &str, report: Report) {

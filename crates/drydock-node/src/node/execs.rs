@@ -115,7 +115,7 @@ impl Node {
             Err(frame::Error::Io(error)) => error.kind() != io::ErrorKind::WouldBlock,
             Err(_) => true,
         };
-        while let Ok(Some((report, mut fds))) = inbox.next::<Report>() {
+        while let Ok(Some((report, mut fds))) = inbox.take::<Report>() {
             match report {
                 Report::Terminal => exec.terminal = fds.pop(),
                 Report::Failed(refusal) => exec.refusal = Some(refusal),

@@ -158,7 +158,7 @@ impl Node {
             other => other?,
         }
         while let Some(peer) = self.peers.get_mut(&number) {
-            let Some((Envelope { id, request }, fds)) = peer.inbox.next()? else { break };
+            let Some((Envelope { id, request }, fds)) = peer.inbox.take()? else { break };
             let asker = Asker { peer: number, id };
             if let Some(answer) = self.obey(asker, request, fds) {
                 self.answer(asker, answer);

@@ -81,7 +81,7 @@ impl Inbox {
     }
 
     /// Takes the next whole message with its descriptors, if there is one.
-    pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<(T, Vec<OwnedFd>)>, Error> {
+    pub fn take<T: DeserializeOwned>(&mut self) -> Result<Option<(T, Vec<OwnedFd>)>, Error> {
         let Some((header, rest)) = self.bytes.split_first_chunk::<HEADER_BYTES>() else { return Ok(None) };
         let length = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
         let named = u32::from_le_bytes([header[4], header[5], header[6], header[7]]) as usize;
@@ -103,7 +103,7 @@ impl Inbox {
     }
 }
 
-fn receive(socket: RawFd, into: &mut [u8], control: &mut Vec<u8>) -> io::Result<(usize, Vec<OwnedFd>)> {
+fn receive(socket: RawFd, into: &mut [u8], control: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
     use std::os::fd::FromRawFd;
     let mut buffers = [IoSliceMut::new(into)];
     let message = recvmsg::<()>(
@@ -151,7 +151,7 @@ mod tests {
         let mut seen = Vec::new();
         while seen.len() < 2 {
             inbox.fill(there.as_fd()).unwrap();
-            while let Some((text, fds)) = inbox.next::<String>().unwrap() {
+            while let Some((text, fds)) = inbox.take::<String>().unwrap() {
                 seen.push((text, fds.len()));
             }
         }
@@ -164,7 +164,7 @@ mod tests {
         send_some(here.as_fd(), &[0xff; 8], &[]).unwrap();
         let mut inbox = Inbox::default();
         inbox.fill(there.as_fd()).unwrap();
-        assert!(matches!(inbox.next::<String>(), Err(Error::TooLong(_))));
+        assert!(matches!(inbox.take::<String>(), Err(Error::TooLong(_))));
     }
 
     #[test]
@@ -174,9 +174,9 @@ mod tests {
         let mut inbox = Inbox::default();
         send_some(here.as_fd(), &bytes[..10], &[]).unwrap();
         inbox.fill(there.as_fd()).unwrap();
-        assert!(inbox.next::<String>().unwrap().is_none());
+        assert!(inbox.take::<String>().unwrap().is_none());
         send_some(here.as_fd(), &bytes[10..], &[]).unwrap();
         inbox.fill(there.as_fd()).unwrap();
-        assert_eq!(inbox.next::<String>().unwrap().unwrap().0, "whole");
+        assert_eq!(inbox.take::<String>().unwrap().unwrap().0, "whole");
     }
 }

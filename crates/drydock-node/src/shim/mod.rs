@@ -256,7 +256,7 @@ impl Shim<'_> {
     /// Follows the node's commands; when the node lets go of us the container has to end.
     fn obey(&mut self, inbox: &mut Inbox) -> bool {
         let connected = inbox.fill(self.control.as_fd()).is_ok();
-        while let Ok(Some((Command::Start, _))) = inbox.next::<Command>() {
+        while let Ok(Some((Command::Start, _))) = inbox.take::<Command>() {
             if let Some(mut go) = self.child.go.take() {
                 self.phase = Phase::Starting;
                 // A process that is gone will be reaped and reported.

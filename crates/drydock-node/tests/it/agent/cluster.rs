@@ -1,7 +1,5 @@
 //! A cluster of one's own: the real API in process, a real node, the agent, DNS and ingress.
 
-#![allow(clippy::unwrap_used)] // A helper that unwraps nothing has failed its test, as it should.
-
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
