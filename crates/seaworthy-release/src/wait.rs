@@ -123,9 +123,8 @@ pub(crate) async fn wait(
     };
     let (begun, mut told, mut ready) = (Instant::now(), Vec::new(), Vec::<String>::new());
     loop {
-        match tokio::time::timeout(TICK, changes.next()).await {
-            Ok(Some(change)) => view.take(change),
-            Ok(None) | Err(_) => {}
+        if let Ok(Some(change)) = tokio::time::timeout(TICK, changes.next()).await {
+            view.take(change);
         }
         let pending = view.pending();
         for object in view.wanted.iter().map(|object| object.title()) {
