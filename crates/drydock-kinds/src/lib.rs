@@ -2,6 +2,7 @@
 //!
 //! For everyone who serves, stores or reconciles Kubernetes objects. Objects are `serde_json::Value`;
 //! nothing here reads a file, a socket or a clock: the time comes in as an argument.
+//! **Invariant:** a kind is declared in exactly one place; who asks the catalog needs no list of kinds of their own.
 //!
 //! Start at [`catalog`] for the kinds and at [`schema`] for their fields.
 

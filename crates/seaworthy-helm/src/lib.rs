@@ -1,7 +1,10 @@
 //! Charts on disk: load, values, render. Helm's rules, no cluster.
 //!
-//! [`Chart::load`] reads a folder; [`set`] and [`parse_values`] read what users type; [`render`] makes objects.
-//! YAML is read and written by `seaworthy_template::yaml`, re-exported as [`yaml`].
+//! For the command line, and for whoever wants to know what a chart becomes. [`Chart::load`] reads a folder or a packed
+//! chart; [`set`] and [`parse_values`] read what users type; [`render`] makes a [`Manifest`].
+//! **Invariant:** what Helm 4 would refuse is refused, what it would render is rendered to the same text.
+//!
+//! Start at [`render`]. YAML is read and written by `seaworthy_template::yaml`, re-exported as [`yaml`].
 
 mod archive;
 mod capabilities;
