@@ -57,7 +57,9 @@ impl std::fmt::Display for Status {
                 writeln!(f, "running (process {pid})")?;
                 writeln!(f, "api       {api_url}")?;
                 writeln!(f, "ingress   http://*.localhost:{http_port}")?;
-                f.write_str("not yet   egress from pods to the internet, exec and port-forward, NetworkPolicy")
+                f.write_str(
+                    "not yet   egress from pods to the internet, exec and port-forward, NetworkPolicy",
+                )
             }
         }
     }

@@ -94,7 +94,9 @@ async fn start_api(
     let joined = |error: tokio::task::JoinError| Error::Api(error.to_string());
     let (store, pki) = (store.await.map_err(joined)??, Arc::new(pki.await.map_err(joined)??));
     let api_config = ApiConfig { port: address.port(), ..ApiConfig::default() };
-    let api = Api::new(api_config, store, pki.clone(), backend).await.map_err(|error| Error::Api(error.to_string()))?;
+    let api = Api::new(api_config, store, pki.clone(), backend)
+        .await
+        .map_err(|error| Error::Api(error.to_string()))?;
     let tls = pki.server_tls()?;
     let (serving, token) = (api.clone(), stop.child_token());
     tasks.spawn(async move {

@@ -64,7 +64,13 @@ enum Trouble {
 }
 
 impl NodeSide {
-    pub fn new(config: &Config, folder: &Folder, api: Api, pki: Arc<Pki>, backend: Arc<Backend>) -> Result<Self, Error> {
+    pub fn new(
+        config: &Config,
+        folder: &Folder,
+        api: Api,
+        pki: Arc<Pki>,
+        backend: Arc<Backend>,
+    ) -> Result<Self, Error> {
         let http = SocketAddr::from((Ipv4Addr::LOCALHOST, config.http_port));
         let images = ImageStore::open(&config.images)?;
         Ok(Self { folder: folder.node(), http, images, api, pki, backend })
@@ -91,7 +97,10 @@ impl NodeSide {
                     }
                 }
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "the node's side is not up; trying again");
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "the node's side is not up; trying again"
+                    );
                     round.cancel();
                     tokio::select! { () = tokio::time::sleep(RETRY) => {}, () = stop.cancelled() => {} }
                 }
@@ -101,13 +110,23 @@ impl NodeSide {
         }
     }
 
-    async fn start(&self, tasks: &TaskTracker, stop: &CancellationToken) -> Result<(NodeClient, Arc<Agent>), Trouble> {
+    async fn start(
+        &self,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> Result<(NodeClient, Arc<Agent>), Trouble> {
         let node = self.node().await?;
         let client = self.api.client();
         let all = watcher::Config::default;
         let service = Mirror::start(Objects::all(client.clone()), all(), tasks, stop);
         let slices = Mirror::start(Objects::all(client.clone()), all(), tasks, stop);
-        tasks.spawn(services::follow(node.clone(), service.clone(), slices.clone(), Vec::new(), stop.clone()));
+        tasks.spawn(services::follow(
+            node.clone(),
+            service.clone(),
+            slices.clone(),
+            Vec::new(),
+            stop.clone(),
+        ));
         let dns_address = SocketAddrV4::new(DNS_ADDRESS, 53);
         dns::serve(&node, dns_address, DOMAIN.into(), service.clone(), slices.clone(), tasks, stop).await?;
         let acceptor = TlsAcceptor::from(self.pki.server_tls()?);
