@@ -11,6 +11,11 @@ fn the_chart_of_the_example_is_fresh() {
     let app = seaworthy_compose::load(&request).unwrap_or_else(|error| panic!("{}", error.explain())).app;
     for (path, text) in generate(&app, &Options::default()).files {
         let committed = std::fs::read_to_string(example.join("charts/todo").join(&path)).unwrap_or_default();
-        assert_eq!(committed, text, "charts/todo/{} is stale: run `seaworthy template` in examples/todo", path.display());
+        assert_eq!(
+            committed,
+            text,
+            "charts/todo/{} is stale: run `seaworthy template` in examples/todo",
+            path.display()
+        );
     }
 }
