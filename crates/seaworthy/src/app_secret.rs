@@ -19,8 +19,14 @@ const ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01
 /// Creates the namespace unless it exists.
 pub async fn ensure_namespace(client: &Client, name: &str) -> Result<(), Failure> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let wanted = Namespace { metadata: ObjectMeta { name: Some(name.into()), ..Default::default() }, ..Default::default() };
-    match namespaces.create(&PostParams { field_manager: Some(MANAGER.into()), ..Default::default() }, &wanted).await {
+    let wanted = Namespace {
+        metadata: ObjectMeta { name: Some(name.into()), ..Default::default() },
+        ..Default::default()
+    };
+    match namespaces
+        .create(&PostParams { field_manager: Some(MANAGER.into()), ..Default::default() }, &wanted)
+        .await
+    {
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
         created => created.map(drop).or_fail(Kind::Cluster, format!("cannot create the namespace `{name}`")),
     }
@@ -35,16 +41,21 @@ pub async fn ensure(client: &Client, namespace: &str, app: &App) -> Result<Optio
     }
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let name = app.secret_name();
-    let existing = secrets.get_opt(&name).await.or_fail(Kind::Cluster, format!("cannot read the secret `{name}`"))?;
+    let existing =
+        secrets.get_opt(&name).await.or_fail(Kind::Cluster, format!("cannot read the secret `{name}`"))?;
     let existing = existing.and_then(|secret| secret.data).unwrap_or_default();
     let values = values(app, &existing)?;
     let digest = digest(&values);
     let mut secret = Secret { type_: Some("Opaque".into()), ..Default::default() };
     secret.metadata.name = Some(name.clone());
     secret.labels_mut().insert("app.kubernetes.io/part-of".into(), app.name.clone());
-    secret.data = Some(values.into_iter().map(|(key, value)| (key, ByteString(value.into_bytes()))).collect());
+    secret.data =
+        Some(values.into_iter().map(|(key, value)| (key, ByteString(value.into_bytes()))).collect());
     let params = PatchParams::apply(MANAGER).force();
-    secrets.patch(&name, &params, &Patch::Apply(&secret)).await.or_fail(Kind::Cluster, format!("cannot write the secret `{name}`"))?;
+    secrets
+        .patch(&name, &params, &Patch::Apply(&secret))
+        .await
+        .or_fail(Kind::Cluster, format!("cannot write the secret `{name}`"))?;
     Ok(Some(digest))
 }
 
@@ -53,7 +64,8 @@ fn values(app: &App, existing: &BTreeMap<String, ByteString>) -> Result<BTreeMap
     for secret in &app.secrets {
         match &secret.source {
             SecretSource::Generate => {
-                let kept = existing.get(&secret.key).and_then(|value| String::from_utf8(value.0.clone()).ok());
+                let kept =
+                    existing.get(&secret.key).and_then(|value| String::from_utf8(value.0.clone()).ok());
                 values.insert(secret.key.clone(), kept.unwrap_or_else(generate));
             }
             SecretSource::Given(text) => drop(values.insert(secret.key.clone(), text.reveal().to_owned())),
@@ -62,7 +74,12 @@ fn values(app: &App, existing: &BTreeMap<String, ByteString>) -> Result<BTreeMap
     }
     for secret in app.secrets.iter().filter(|secret| matches!(secret.source, SecretSource::Template(_))) {
         let resolved = secret.source.resolve(|key| values.get(key).cloned());
-        let unresolved = || Failure::new(Kind::Input, anyhow::anyhow!("the secret `{}` refers to one that is not known", secret.key));
+        let unresolved = || {
+            Failure::new(
+                Kind::Input,
+                anyhow::anyhow!("the secret `{}` refers to one that is not known", secret.key),
+            )
+        };
         values.insert(secret.key.clone(), resolved.ok_or_else(unresolved)?);
     }
     Ok(values)
@@ -93,7 +110,11 @@ mod tests {
     fn app() -> App {
         let secret = |key: &str, source| SecretValue { key: key.into(), services: Vec::new(), source };
         let url = SecretSource::Template(SecretText::new("postgres://todo:${PW}@db/todo"));
-        App { name: "todo".into(), secrets: vec![secret("URL", url), secret("PW", SecretSource::Generate)], ..App::default() }
+        App {
+            name: "todo".into(),
+            secrets: vec![secret("URL", url), secret("PW", SecretSource::Generate)],
+            ..App::default()
+        }
     }
 
     #[test]
@@ -105,7 +126,8 @@ mod tests {
 
     #[test]
     fn a_first_value_is_long_and_never_the_same() {
-        let [one, two] = [values(&app(), &BTreeMap::new()).unwrap(), values(&app(), &BTreeMap::new()).unwrap()];
+        let [one, two] =
+            [values(&app(), &BTreeMap::new()).unwrap(), values(&app(), &BTreeMap::new()).unwrap()];
         assert_eq!(one["PW"].len(), GENERATED_LENGTH);
         assert_ne!(one["PW"], two["PW"]);
         assert_ne!(digest(&one), digest(&two));

@@ -57,7 +57,7 @@ impl Cli {
         let Global { context, namespace, quiet } = self.global;
         let mut cx = Cx::new(Home::find()?, context, namespace, quiet);
         let outcome = match self.command {
-            Command::Up(command) => interruptible(command.run(&mut cx)).await,
+            Command::Up(command) => interruptible(Box::pin(command.run(&mut cx))).await,
             Command::Down(command) => interruptible(command.run(&mut cx)).await,
             Command::Status(command) => interruptible(command.run(&mut cx)).await,
             Command::Logs(command) => interruptible(command.run(&mut cx)).await,

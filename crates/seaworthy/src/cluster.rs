@@ -30,7 +30,8 @@ pub async fn connect(cx: &Cx) -> Result<Client, Failure> {
 
 async fn connect_drydock(cx: &Cx) -> Result<Client, Failure> {
     let path = engine::kubeconfig_path(cx);
-    let config = Kubeconfig::read_from(&path).or_fail(Kind::Cluster, format!("cannot read `{}`", path.display()))?;
+    let config =
+        Kubeconfig::read_from(&path).or_fail(Kind::Cluster, format!("cannot read `{}`", path.display()))?;
     client(config, KubeConfigOptions::default()).await
 }
 

@@ -33,6 +33,16 @@ pub fn is_running(cx: &Cx) -> Result<bool, Failure> {
     drydock::is_running(&cx.home.drydock()).or_fail(Kind::Cluster, "cannot tell whether drydock is running")
 }
 
+/// Port on which the running daemon answers for Ingresses.
+pub fn http_port(cx: &Cx) -> Result<u16, Failure> {
+    match drydock::status(&cx.home.drydock()).or_fail(Kind::Cluster, "cannot tell how drydock is")? {
+        drydock::Status::Running { http_port, .. } => Ok(http_port),
+        drydock::Status::Starting | drydock::Status::Stopped => {
+            Err(Failure::new(Kind::Cluster, anyhow!("drydock ended meanwhile")))
+        }
+    }
+}
+
 /// Starts the daemon unless it runs, and waits until its API answers. Returns whether it was started.
 pub async fn start(cx: &Cx) -> Result<bool, Failure> {
     let folder = cx.home.drydock();
@@ -55,7 +65,10 @@ pub async fn start(cx: &Cx) -> Result<bool, Failure> {
             return Err(did_not_start(cx, &format!("it ended with {status}")));
         }
         if Instant::now() > deadline {
-            return Err(did_not_start(cx, &format!("it did not answer within {} s", START_TIMEOUT.as_secs())));
+            return Err(did_not_start(
+                cx,
+                &format!("it did not answer within {} s", START_TIMEOUT.as_secs()),
+            ));
         }
         tokio::time::sleep(POLL).await;
     }
@@ -68,7 +81,9 @@ async fn take_turn(path: PathBuf) -> Result<File, Failure> {
         rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
         Ok(file)
     };
-    let taken = tokio::task::spawn_blocking(wait).await.or_fail(Kind::Unexpected, "cannot wait for the start lock")?;
+    let taken = tokio::task::spawn_blocking(wait)
+        .await
+        .or_fail(Kind::Unexpected, "cannot wait for the start lock")?;
     taken.or_fail(Kind::Cluster, "cannot lock drydock's folder")
 }
 

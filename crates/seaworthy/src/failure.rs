@@ -43,8 +43,9 @@ impl Failure {
     }
 
     pub fn interrupted() -> Self {
-        Self::new(Kind::Interrupted, anyhow::anyhow!("interrupted"))
-            .hint("nothing is lost: run the same command again to continue, or `seaworthy down` to stop the app")
+        Self::new(Kind::Interrupted, anyhow::anyhow!("interrupted")).hint(
+            "nothing is lost: run the same command again to continue, or `seaworthy down` to stop the app",
+        )
     }
 
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -76,11 +77,16 @@ impl Failure {
 
 /// Puts an exit code on any error.
 pub trait Or<T> {
-    fn or_fail(self, kind: Kind, tried: impl std::fmt::Display + Send + Sync + 'static) -> Result<T, Failure>;
+    fn or_fail(self, kind: Kind, tried: impl std::fmt::Display + Send + Sync + 'static)
+    -> Result<T, Failure>;
 }
 
 impl<T, E: Into<anyhow::Error>> Or<T> for Result<T, E> {
-    fn or_fail(self, kind: Kind, tried: impl std::fmt::Display + Send + Sync + 'static) -> Result<T, Failure> {
+    fn or_fail(
+        self,
+        kind: Kind,
+        tried: impl std::fmt::Display + Send + Sync + 'static,
+    ) -> Result<T, Failure> {
         self.map_err(|error| Failure::new(kind, error.into().context(tried.to_string())))
     }
 }

@@ -26,8 +26,17 @@ pub struct Images {
 
 impl Images {
     pub fn summary(&self) -> String {
-        let parts = [(self.rebuilt, "built"), (self.unchanged, "unchanged"), (self.present, "present"), (self.pulled, "pulled")];
-        let told: Vec<String> = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+        let parts = [
+            (self.rebuilt, "built"),
+            (self.unchanged, "unchanged"),
+            (self.present, "present"),
+            (self.pulled, "pulled"),
+        ];
+        let told: Vec<String> = parts
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
         told.join(", ")
     }
 }
@@ -64,13 +73,19 @@ fn contexts<'a>(folder: &Path, app: &'a App) -> Result<BTreeMap<PathBuf, Vec<&'a
 }
 
 fn check_builder(service: &Service, build: &Build, context: &Path) -> Result<(), Failure> {
-    let refuse = |why: String| Err(Failure::new(Kind::Image, anyhow!("cannot build `{}`: {why}", service.name)));
+    let refuse =
+        |why: String| Err(Failure::new(Kind::Image, anyhow!("cannot build `{}`: {why}", service.name)));
     match build.builder.as_deref() {
         Some("cargo") | None if context.join("Cargo.toml").is_file() => Ok(()),
-        Some("cargo") | None if !context.is_dir() => refuse(format!("there is no folder `{}`", context.display())),
+        Some("cargo") | None if !context.is_dir() => {
+            refuse(format!("there is no folder `{}`", context.display()))
+        }
         Some("cargo") => refuse(format!("`{}` has no Cargo.toml", context.display())),
-        None => refuse(format!("`{}` has no Cargo.toml, and the cargo builder is the only one yet", context.display()))
-            .map_err(|failure| failure.hint("build the image elsewhere and name it with `image:`")),
+        None => refuse(format!(
+            "`{}` has no Cargo.toml, and the cargo builder is the only one yet",
+            context.display()
+        ))
+        .map_err(|failure| failure.hint("build the image elsewhere and name it with `image:`")),
         Some(other) => refuse(format!("there is no builder `{other}` yet; `cargo` is the only one")),
     }
 }
@@ -86,7 +101,9 @@ async fn build(
     let wanted: Vec<CargoImage> = services.iter().map(|service| cargo_image(app, service)).collect();
     cx.progress.live(format!("building {}", names(services)));
     let progress = |line: &str| cx.progress.live(format!("building: {line}"));
-    let built = cargo_build::build(store, context, &wanted, progress).await.map_err(|error| Failure::new(Kind::Image, error))?;
+    let built = cargo_build::build(store, context, &wanted, progress)
+        .await
+        .map_err(|error| Failure::new(Kind::Image, error))?;
     for (service, Built { image, reused }) in services.iter().zip(built) {
         match reused {
             true => images.unchanged += 1,
@@ -115,7 +132,13 @@ fn names(services: &[&Service]) -> String {
     services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-async fn find_or_pull(cx: &Cx, store: &ImageStore, service: &Service, reference: &str, images: &mut Images) -> Result<(), Failure> {
+async fn find_or_pull(
+    cx: &Cx,
+    store: &ImageStore,
+    service: &Service,
+    reference: &str,
+    images: &mut Images,
+) -> Result<(), Failure> {
     let found = store.resolve(reference).map_err(|error| Failure::new(Kind::Image, error))?;
     let image = match found {
         Some(image) => {
@@ -135,7 +158,10 @@ async fn find_or_pull(cx: &Cx, store: &ImageStore, service: &Service, reference:
 }
 
 fn no_image(service: &Service, reference: &str, error: Error) -> Failure {
-    let tried = format!("service `{}` needs the image `{reference}`, which is not in the local store and cannot be pulled", service.name);
+    let tried = format!(
+        "service `{}` needs the image `{reference}`, which is not in the local store and cannot be pulled",
+        service.name
+    );
     Failure::new(Kind::Image, anyhow::Error::new(error).context(tried))
         .hint("check the name and the network; without a registry, `cargo xtask standins` in Seaworthy's own source prepares redis and postgres")
 }

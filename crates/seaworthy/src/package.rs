@@ -27,8 +27,10 @@ pub fn write_chart(project: &Project) -> Result<WrittenChart, Failure> {
     let app = &project.loaded.app;
     let generated = seaworthy_chart::generate(app, &seaworthy_chart::Options::default());
     let folder = project.folder.join("charts").join(&app.name);
-    let update = seaworthy_chart::update(&folder, &generated).map_err(|error| Failure::new(Kind::Input, error))?;
-    let chart = Chart::load(&folder).or_fail(Kind::Input, format!("cannot load the chart `{}`", folder.display()))?;
+    let update =
+        seaworthy_chart::update(&folder, &generated).map_err(|error| Failure::new(Kind::Input, error))?;
+    let chart =
+        Chart::load(&folder).or_fail(Kind::Input, format!("cannot load the chart `{}`", folder.display()))?;
     Ok(WrittenChart { folder, chart, update, notes: generated.notes })
 }
 
@@ -52,13 +54,20 @@ fn image_value(image: &str) -> ImageValue {
 }
 
 /// Renders as Helm would; `revision` 0 means that there is no release yet.
-pub fn render(chart: &Chart, values: Values, release: &str, namespace: &str, revision: u64) -> Result<Package, Failure> {
+pub fn render(
+    chart: &Chart,
+    values: Values,
+    release: &str,
+    namespace: &str,
+    revision: u64,
+) -> Result<Package, Failure> {
     let next = i64::try_from(revision + 1).unwrap_or(i64::MAX);
     let options = match revision {
         0 => RenderOptions::install(release, namespace),
         _ => RenderOptions::upgrade(release, namespace, next),
     };
-    let rendered = seaworthy_helm::render(chart, &values, &options).or_fail(Kind::Input, format!("cannot render the chart `{}`", chart.name()))?;
+    let rendered = seaworthy_helm::render(chart, &values, &options)
+        .or_fail(Kind::Input, format!("cannot render the chart `{}`", chart.name()))?;
     Ok(Package {
         manifest: rendered.manifest(),
         hooks: rendered.hooks.iter().map(hook).collect(),
@@ -83,7 +92,8 @@ fn hook(hook: &seaworthy_helm::Hook) -> record::Hook {
 
 /// The chart as Helm keeps it inside a release.
 fn stored(chart: &Chart) -> Result<Value, Failure> {
-    let metadata = serde_json::to_value(&chart.metadata).or_fail(Kind::Unexpected, "cannot store the chart")?;
+    let metadata =
+        serde_json::to_value(&chart.metadata).or_fail(Kind::Unexpected, "cannot store the chart")?;
     Ok(json!({
         "metadata": metadata,
         "lock": chart.lock,

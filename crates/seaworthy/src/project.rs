@@ -6,10 +6,9 @@ use k8s_openapi::api::core::v1::Pod;
 use seaworthy_compose::{Loaded, Request};
 
 use crate::cx::Cx;
+use crate::engine;
 use crate::failure::{Failure, Kind};
 
-/// Port on which drydock answers for Ingresses.
-const HTTP_PORT: u16 = 8080;
 const INSTANCE: &str = "app.kubernetes.io/instance";
 const COMPONENT: &str = "app.kubernetes.io/component";
 
@@ -40,7 +39,8 @@ pub struct Project {
 }
 
 pub fn load(args: &ProjectArgs) -> Result<Project, Failure> {
-    let folder = std::path::absolute(&args.project_directory).map_err(|error| Failure::new(Kind::Input, error))?;
+    let folder =
+        std::path::absolute(&args.project_directory).map_err(|error| Failure::new(Kind::Input, error))?;
     let request = Request {
         folder: folder.clone(),
         files: args.files.clone(),
@@ -50,7 +50,8 @@ pub fn load(args: &ProjectArgs) -> Result<Project, Failure> {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
     };
-    let loaded = seaworthy_compose::load(&request).map_err(|error| Failure::new(Kind::Input, anyhow::anyhow!(error.explain())))?;
+    let loaded = seaworthy_compose::load(&request)
+        .map_err(|error| Failure::new(Kind::Input, anyhow::anyhow!(error.explain())))?;
     Ok(Project { folder, loaded })
 }
 
@@ -66,7 +67,10 @@ pub fn name(args: &ProjectArgs) -> Result<String, Failure> {
 pub fn report(cx: &Cx, project: &Project) {
     for dropped in &project.loaded.dropped {
         let file = dropped.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        cx.progress.warn(format!("{file}:{}: `{}` is not carried over: {}", dropped.line, dropped.path, dropped.reason));
+        cx.progress.warn(format!(
+            "{file}:{}: `{}` is not carried over: {}",
+            dropped.line, dropped.path, dropped.reason
+        ));
     }
     project.loaded.warnings.iter().for_each(|warning| cx.progress.warn(warning));
 }
@@ -84,10 +88,10 @@ pub fn service_of(pod: &Pod) -> Option<&str> {
     pod.metadata.labels.as_ref()?.get(COMPONENT).map(String::as_str)
 }
 
-/// Where a host of an Ingress answers.
-pub fn url(host: &str, on_drydock: bool) -> String {
-    match on_drydock {
-        true => format!("http://{host}:{HTTP_PORT}"),
-        false => format!("http://{host}"),
-    }
+/// Where a host of an Ingress answers: on drydock's own port, elsewhere on the usual one.
+pub fn url(cx: &Cx, host: &str) -> Result<String, Failure> {
+    Ok(match &cx.context {
+        Some(_) => format!("http://{host}"),
+        None => format!("http://{host}:{}", engine::http_port(cx)?),
+    })
 }

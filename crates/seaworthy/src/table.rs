@@ -16,7 +16,8 @@ pub fn render<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String
 }
 
 fn line<const N: usize>(cells: &[String; N], widths: &[usize; N]) -> String {
-    let padded: Vec<String> = cells.iter().zip(widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
+    let padded: Vec<String> =
+        cells.iter().zip(widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
     format!("{}\n", padded.join("   ").trim_end())
 }
 

@@ -46,7 +46,11 @@ impl Down {
         if self.volumes {
             remove_data(&client, &namespace, &app).await?;
         }
-        cx.progress.timed("down", if self.volumes { "stopped; volumes and secrets removed" } else { "stopped; volumes are kept" }, since);
+        cx.progress.timed(
+            "down",
+            if self.volumes { "stopped; volumes and secrets removed" } else { "stopped; volumes are kept" },
+            since,
+        );
         Ok(())
     }
 
@@ -55,13 +59,18 @@ impl Down {
         let params = ListParams::default().labels(&project::selector(app, None));
         let deadline = Instant::now() + Duration::from_secs(self.timeout);
         loop {
-            let left = pods.list_metadata(&params).await.or_fail(Kind::Cluster, "cannot list the pods")?.items;
+            let left =
+                pods.list_metadata(&params).await.or_fail(Kind::Cluster, "cannot list the pods")?.items;
             if left.is_empty() {
                 return Ok(());
             }
             if Instant::now() > deadline {
                 let names: Vec<String> = left.into_iter().filter_map(|pod| pod.metadata.name).collect();
-                let error = anyhow::anyhow!("after {} s these pods have not ended: {}", self.timeout, names.join(", "));
+                let error = anyhow::anyhow!(
+                    "after {} s these pods have not ended: {}",
+                    self.timeout,
+                    names.join(", ")
+                );
                 return Err(Failure::new(Kind::Release, error));
             }
             tokio::time::sleep(POLL).await;
@@ -73,17 +82,25 @@ impl Down {
 async fn remove_data(client: &Client, namespace: &str, app: &str) -> Result<(), Failure> {
     let params = ListParams::default().labels(&project::selector(app, None));
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
-    claims.delete_collection(&DeleteParams::default(), &params).await.or_fail(Kind::Cluster, "cannot remove the volumes")?;
+    claims
+        .delete_collection(&DeleteParams::default(), &params)
+        .await
+        .or_fail(Kind::Cluster, "cannot remove the volumes")?;
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
     match secrets.delete(&format!("{app}-secrets"), &DeleteParams::default()).await {
         Err(kube::Error::Api(status)) if status.code == 404 => {}
         deleted => drop(deleted.or_fail(Kind::Cluster, "cannot remove the app's secret")?),
     }
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let others = pods.list_metadata(&ListParams::default()).await.or_fail(Kind::Cluster, "cannot list the pods")?;
+    let others =
+        pods.list_metadata(&ListParams::default()).await.or_fail(Kind::Cluster, "cannot list the pods")?;
     if namespace == app && others.items.is_empty() {
         let namespaces: Api<Namespace> = Api::all(client.clone());
-        namespaces.delete(namespace, &DeleteParams::default()).await.map(drop).or_fail(Kind::Cluster, format!("cannot remove the namespace `{namespace}`"))?;
+        namespaces
+            .delete(namespace, &DeleteParams::default())
+            .await
+            .map(drop)
+            .or_fail(Kind::Cluster, format!("cannot remove the namespace `{namespace}`"))?;
     }
     Ok(())
 }

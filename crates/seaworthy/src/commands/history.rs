@@ -34,5 +34,10 @@ impl History {
 
 fn row(release: &Release) -> [String; 4] {
     let deployed = release.info.last_deployed.split('.').next().unwrap_or_default().to_owned();
-    [release.version.to_string(), deployed, release.info.status.name().to_owned(), release.info.description.clone()]
+    [
+        release.version.to_string(),
+        deployed,
+        release.info.status.name().to_owned(),
+        release.info.description.clone(),
+    ]
 }

@@ -59,7 +59,9 @@ fn row(image: &seaworthy_image::Image) -> [String; 3] {
 
 async fn pull(cx: &mut Cx, name: &str) -> Outcome {
     cx.progress.live(format!("pulling {name}"));
-    let image = seaworthy_image::pull(&images::open(cx)?, name).await.map_err(|error| Failure::new(Kind::Image, error))?;
+    let image = seaworthy_image::pull(&images::open(cx)?, name)
+        .await
+        .map_err(|error| Failure::new(Kind::Image, error))?;
     println!("{}@{}", image.name, image.digest);
     Ok(())
 }
@@ -67,6 +69,7 @@ async fn pull(cx: &mut Cx, name: &str) -> Outcome {
 fn rm(cx: &mut Cx, name: &str) -> Outcome {
     match images::open(cx)?.remove(name).map_err(|error| Failure::new(Kind::Image, error))? {
         true => Ok(()),
-        false => Err(Failure::new(Kind::Image, anyhow::anyhow!("there is no image `{name}`")).hint("`seaworthy image ls` lists them")),
+        false => Err(Failure::new(Kind::Image, anyhow::anyhow!("there is no image `{name}`"))
+            .hint("`seaworthy image ls` lists them")),
     }
 }

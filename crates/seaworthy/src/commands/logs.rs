@@ -66,9 +66,16 @@ impl Logs {
         known.dedup();
         let error = match self.services.as_slice() {
             [] => anyhow::anyhow!("`{app}` has no pods"),
-            services => anyhow::anyhow!("no pod belongs to {}", services.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+            services => anyhow::anyhow!(
+                "no pod belongs to {}",
+                services.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+            ),
         };
-        let hint = if known.is_empty() { "`seaworthy up` starts it".to_owned() } else { format!("running services: {}", known.join(", ")) };
+        let hint = if known.is_empty() {
+            "`seaworthy up` starts it".to_owned()
+        } else {
+            format!("running services: {}", known.join(", "))
+        };
         Failure::new(Kind::Input, error).hint(hint)
     }
 

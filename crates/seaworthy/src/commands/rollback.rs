@@ -37,12 +37,27 @@ impl Rollback {
         let mut tell = |progress: Progress| match progress {
             Progress::RollingBack { to } => cx.progress.step("rollback", format!("to revision {to}")),
             Progress::Ready { object } => cx.progress.step("", format!("{object:<32} ready")),
-            Progress::Waiting { objects } => cx.progress.live(objects.into_iter().map(|(object, why)| format!("{object}: {why}")).collect::<Vec<_>>().join("   ")),
+            Progress::Waiting { objects } => cx.progress.live(
+                objects
+                    .into_iter()
+                    .map(|(object, why)| format!("{object}: {why}"))
+                    .collect::<Vec<_>>()
+                    .join("   "),
+            ),
             Progress::TookOver { .. } | Progress::Applying { .. } => {}
         };
         let done = Releases::new(client, namespace).rollback(&app, self.revision, policy, &mut tell).await;
-        let release = done.map_err(|error| Failure::new(Kind::Release, error).hint("`seaworthy history` lists the revisions"))?;
-        cx.progress.timed("release", format!("revision {} has the content of revision {}", release.version, release.info.rollback_revision), since);
+        let release = done.map_err(|error| {
+            Failure::new(Kind::Release, error).hint("`seaworthy history` lists the revisions")
+        })?;
+        cx.progress.timed(
+            "release",
+            format!(
+                "revision {} has the content of revision {}",
+                release.version, release.info.rollback_revision
+            ),
+            since,
+        );
         Ok(())
     }
 }

@@ -59,7 +59,7 @@ impl Status {
         let rows: Vec<[String; 5]> = lines.into_iter().map(row).collect();
         print!("{}", table::render(["SERVICE", "READY", "RESTARTS", "IMAGE", "WHY NOT READY"], &rows));
         for host in ingresses.items.iter().flat_map(hosts) {
-            println!("\n{}", project::url(host, cx.context.is_none()));
+            println!("\n{}", project::url(cx, host)?);
         }
         Ok(())
     }
@@ -115,7 +115,13 @@ fn why_not_ready(pod: &Pod) -> Option<String> {
     });
     let unmet = || {
         let condition = conditions.iter().find(|condition| condition.status == "False")?;
-        Some(condition.message.clone().or_else(|| condition.reason.clone()).unwrap_or_else(|| condition.type_.clone()))
+        Some(
+            condition
+                .message
+                .clone()
+                .or_else(|| condition.reason.clone())
+                .unwrap_or_else(|| condition.type_.clone()),
+        )
     };
     let phase = || status.and_then(|status| status.phase.clone()).unwrap_or_else(|| "Pending".to_owned());
     Some(waiting.or_else(unmet).unwrap_or_else(phase))

@@ -37,12 +37,19 @@ impl Up {
         let begun = Instant::now();
         let project = project::load(&self.project)?;
         let app = &project.loaded.app;
-        let files: Vec<String> = project.loaded.files.iter().map(|file| file.file_name().unwrap_or_default().to_string_lossy().into_owned()).collect();
-        cx.progress.step("app", format!("{}: {} services from {}", app.name, app.services.len(), files.join(", ")));
+        let files: Vec<String> = project
+            .loaded
+            .files
+            .iter()
+            .map(|file| file.file_name().unwrap_or_default().to_string_lossy().into_owned())
+            .collect();
+        cx.progress
+            .step("app", format!("{}: {} services from {}", app.name, app.services.len(), files.join(", ")));
         project::report(cx, &project);
 
         // The cluster starts while images are looked at: neither needs the other.
-        let (images, client) = futures::future::try_join(prepare_images(cx, &project), start_cluster(cx)).await?;
+        let (images, client) =
+            futures::future::try_join(prepare_images(cx, &project), start_cluster(cx)).await?;
         let chart = package::write_chart(&project)?;
         tell_chart(cx, &project, &chart);
 
@@ -51,15 +58,19 @@ impl Up {
         let secret_digest = app_secret::ensure(&client, &namespace, app).await?;
         let values = package::values(app, &images.built, secret_digest.as_deref());
         let releases = Releases::new(client.clone(), &namespace);
-        let history = releases.history(&app.name).await.map_err(|error| Failure::new(Kind::Release, error))?;
+        let history =
+            releases.history(&app.name).await.map_err(|error| Failure::new(Kind::Release, error))?;
         let revision = history.last().map_or(0, |release| release.version);
         let package = package::render(&chart.chart, values, &app.name, &namespace, revision)?;
-        let policy = Policy { timeout: Duration::from_secs(self.timeout), rollback_on_failure: !self.no_rollback, ..Policy::default() };
+        let policy = Policy {
+            timeout: Duration::from_secs(self.timeout),
+            rollback_on_failure: !self.no_rollback,
+            ..Policy::default()
+        };
         let mut tell = |progress: Progress| tell(cx, progress);
         let done = releases.install_or_upgrade(&app.name, package, policy, &mut tell).await;
         let done = done.map_err(|error| release_failure(app, error))?;
-        finish(cx, app, &done, begun);
-        Ok(())
+        finish(cx, app, &done, begun)
     }
 }
 
@@ -92,37 +103,42 @@ fn tell_chart(cx: &Cx, project: &project::Project, chart: &WrittenChart) {
     };
     cx.progress.step("chart", format!("{folder} ({what})"));
     for kept in &chart.update.kept {
-        cx.progress.warn(format!("{folder}/{} was edited and is kept; delete it to have it written anew", kept.display()));
+        cx.progress.warn(format!(
+            "{folder}/{} was edited and is kept; delete it to have it written anew",
+            kept.display()
+        ));
     }
     chart.notes.iter().for_each(|note| cx.progress.step("", format!("note: {note}")));
 }
 
 fn tell(cx: &Cx, progress: Progress) {
     match progress {
-        Progress::TookOver { revision } => cx.progress.warn(format!("revision {revision} was interrupted; taking over")),
-        Progress::Applying { revision, objects } => cx.progress.step("release", format!("revision {revision}: {objects} objects")),
+        Progress::TookOver { revision } => {
+            cx.progress.warn(format!("revision {revision} was interrupted; taking over"))
+        }
+        Progress::Applying { revision, objects } => {
+            cx.progress.step("release", format!("revision {revision}: {objects} objects"))
+        }
         Progress::Ready { object } => cx.progress.step("", format!("{object:<32} ready")),
         Progress::Waiting { objects } => {
-            let told: Vec<String> = objects.into_iter().map(|(object, why)| format!("{object}: {why}")).collect();
+            let told: Vec<String> =
+                objects.into_iter().map(|(object, why)| format!("{object}: {why}")).collect();
             cx.progress.live(told.join("   "));
         }
         Progress::RollingBack { to } => cx.progress.warn(format!("rolling back to revision {to}")),
     }
 }
 
-fn finish(cx: &Cx, app: &App, done: &Done, begun: Instant) {
+fn finish(cx: &Cx, app: &App, done: &Done, begun: Instant) -> Outcome {
     cx.progress.clear();
     if !done.changed {
         cx.progress.step("release", format!("revision {}: nothing to change", done.release.version));
     }
-    let seconds = begun.elapsed().as_secs_f64();
+    cx.progress.step("ready", format!("in {:.1} s", begun.elapsed().as_secs_f64()));
     if app.ingress.enabled {
-        let url = project::url(&app.ingress.host, cx.context.is_none());
-        cx.progress.step("ready", format!("in {seconds:.1} s"));
-        println!("{url}");
-    } else {
-        cx.progress.step("ready", format!("in {seconds:.1} s"));
+        println!("{}", project::url(cx, &app.ingress.host)?);
     }
+    Ok(())
 }
 
 /// The failure with the next thing to type: logs of the first service that is named.
@@ -140,7 +156,9 @@ pub fn release_failure(app: &App, error: Error) -> Failure {
 fn first_unready(error: &Error) -> Option<String> {
     match error {
         Error::Failed { source, .. } => first_unready(source),
-        Error::NotReady { objects, .. } => objects.first()?.object.split_once('/').map(|(_, name)| name.to_owned()),
+        Error::NotReady { objects, .. } => {
+            objects.first()?.object.split_once('/').map(|(_, name)| name.to_owned())
+        }
         _ => None,
     }
 }

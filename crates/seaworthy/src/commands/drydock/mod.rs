@@ -65,7 +65,14 @@ async fn start(cx: &mut Cx) -> Outcome {
 async fn stop(cx: &mut Cx) -> Outcome {
     cx.progress.live("stopping drydock and its containers");
     let was_running = engine::stop(cx).await?;
-    cx.progress.step("drydock", if was_running { "stopped; `seaworthy drydock start` brings everything back" } else { "was not running" });
+    cx.progress.step(
+        "drydock",
+        if was_running {
+            "stopped; `seaworthy drydock start` brings everything back"
+        } else {
+            "was not running"
+        },
+    );
     Ok(())
 }
 
@@ -79,7 +86,9 @@ fn kubeconfig(cx: &mut Cx) -> Outcome {
     let path = engine::kubeconfig_path(cx);
     if !path.exists() {
         let error = anyhow::anyhow!("there is no `{}` yet", path.display());
-        return Err(crate::failure::Failure::new(Kind::Cluster, error).hint("`seaworthy drydock start` writes it"));
+        return Err(
+            crate::failure::Failure::new(Kind::Cluster, error).hint("`seaworthy drydock start` writes it")
+        );
     }
     println!("{}", path.display());
     Ok(())
@@ -91,7 +100,8 @@ async fn reset(cx: &mut Cx, yes: bool) -> Outcome {
         return Ok(());
     }
     engine::stop(cx).await?;
-    drydock::reset(&cx.home.drydock()).or_fail(Kind::Cluster, "cannot remove drydock's objects and volumes")?;
+    drydock::reset(&cx.home.drydock())
+        .or_fail(Kind::Cluster, "cannot remove drydock's objects and volumes")?;
     cx.progress.step("drydock", "objects and volumes removed; images are kept");
     Ok(())
 }

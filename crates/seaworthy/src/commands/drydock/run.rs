@@ -35,5 +35,9 @@ fn log_to_stderr() {
         EnvFilter::new("warn,drydock=info,drydock_api=info,drydock_controllers=info,drydock_node=info,drydock_store=info")
     });
     // Fails only when a logger is installed already, which is then as good.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .try_init();
 }
