@@ -15,7 +15,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("drydock-api", &["drydock-kinds", "drydock-store"]),
     ("drydock-controllers", &[]),
     ("drydock-node", &["seaworthy-image"]),
-    ("drydock", &["drydock-api", "drydock-controllers", "drydock-kinds", "drydock-node", "drydock-store", "seaworthy-image"]),
+    (
+        "drydock",
+        &[
+            "drydock-api",
+            "drydock-controllers",
+            "drydock-kinds",
+            "drydock-node",
+            "drydock-store",
+            "seaworthy-image",
+        ],
+    ),
     ("seaworthy-app", &[]),
     ("seaworthy-compose", &["seaworthy-app"]),
     ("seaworthy-chart", &["seaworthy-app"]),
@@ -39,7 +49,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Marks of unfinished work. Written so that this list does not find itself.
-const LEFT_OVERS: &[&str] = &[concat!("db", "g!("), concat!("FIX", "ME"), concat!("XX", "X:"), concat!("todo", "!(")];
+const LEFT_OVERS: &[&str] =
+    &[concat!("db", "g!("), concat!("FIX", "ME"), concat!("XX", "X:"), concat!("todo", "!(")];
 
 /// No source file may be longer: a reader needs rooms, not halls. Lower it when the longest file has shrunk.
 const MAX_LINES: usize = 700;
@@ -67,9 +78,16 @@ fn arrows(root: &Path) -> anyhow::Result<Vec<String>> {
     let mut found = Vec::new();
     for manifest in manifests(root)? {
         let text = read(&manifest)?;
-        let name = text.lines().find_map(|line| line.strip_prefix("name = \"")).unwrap_or_default().trim_end_matches('"');
+        let name = text
+            .lines()
+            .find_map(|line| line.strip_prefix("name = \""))
+            .unwrap_or_default()
+            .trim_end_matches('"');
         let Some(allowed) = allowed.get(name) else {
-            found.push(format!("{}: crate `{name}` has no line in the arrows of xtask/src/tidy.rs", manifest.display()));
+            found.push(format!(
+                "{}: crate `{name}` has no line in the arrows of xtask/src/tidy.rs",
+                manifest.display()
+            ));
             continue;
         };
         for named in dependencies(&text).filter(|named| ARROWS.iter().any(|(ours, _)| ours == named)) {
@@ -148,7 +166,9 @@ fn architecture(root: &Path) -> anyhow::Result<Vec<String>> {
             found.push(format!("ARCHITECTURE.md: does not name the crate `{name}`"));
         }
     }
-    let is_path = |word: &&&str| ["crates/", "xtask/", "examples/", "docs/", ".ci/"].iter().any(|start| word.starts_with(start));
+    let is_path = |word: &&&str| {
+        ["crates/", "xtask/", "examples/", "docs/", ".ci/"].iter().any(|start| word.starts_with(start))
+    };
     for path in quoted.iter().filter(is_path).filter(|path| !path.contains(['<', '*', ' '])) {
         if !root.join(path).exists() {
             found.push(format!("ARCHITECTURE.md: names `{path}`, which is not there"));
@@ -173,7 +193,8 @@ mod tests {
 
     #[test]
     fn only_ordinary_dependencies_are_arrows() {
-        let manifest = "[dependencies]\nserde.workspace = true\na = { path = \"x\" }\n\n[dev-dependencies]\nb = \"1\"\n";
+        let manifest =
+            "[dependencies]\nserde.workspace = true\na = { path = \"x\" }\n\n[dev-dependencies]\nb = \"1\"\n";
         assert_eq!(dependencies(manifest).collect::<Vec<_>>(), ["serde", "a"]);
     }
 }

@@ -18,10 +18,14 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
     let root = crate::root();
     let seaworthy = build(&root)?;
     see_to_images(&seaworthy)?;
-    let status = Command::new(&seaworthy).arg("up").args(args).current_dir(root.join("examples/todo")).status();
+    let status =
+        Command::new(&seaworthy).arg("up").args(args).current_dir(root.join("examples/todo")).status();
     match status.context("cannot run seaworthy")?.code() {
         Some(0) => Ok(()),
-        code => bail!("`seaworthy up` ended with {}", code.map_or("a signal".into(), |code| format!("code {code}"))),
+        code => bail!(
+            "`seaworthy up` ended with {}",
+            code.map_or("a signal".into(), |code| format!("code {code}"))
+        ),
     }
 }
 
@@ -29,7 +33,8 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
 pub fn build(root: &std::path::Path) -> anyhow::Result<PathBuf> {
     eprintln!("building seaworthy (release)");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo).args(["build", "--release", "--package", "seaworthy"]).current_dir(root).status();
+    let status =
+        Command::new(cargo).args(["build", "--release", "--package", "seaworthy"]).current_dir(root).status();
     if !status.context("cannot run cargo")?.success() {
         bail!("seaworthy does not build");
     }
@@ -43,13 +48,16 @@ fn see_to_images(seaworthy: &std::path::Path) -> anyhow::Result<()> {
         if store.resolve(name)?.is_some() {
             continue;
         }
-        let pulled = Command::new(seaworthy).args(["image", "pull", name]).output().context("cannot run seaworthy")?;
+        let pulled =
+            Command::new(seaworthy).args(["image", "pull", name]).output().context("cannot run seaworthy")?;
         if pulled.status.success() {
             eprintln!("pulled {name}");
             continue;
         }
         eprintln!("{name} cannot be pulled here:\n{}", String::from_utf8_lossy(&pulled.stderr).trim_end());
-        eprintln!("preparing stand-ins from Debian's packages instead; they hold Debian's versions of Redis and PostgreSQL");
+        eprintln!(
+            "preparing stand-ins from Debian's packages instead; they hold Debian's versions of Redis and PostgreSQL"
+        );
         return standin::run(&[]);
     }
     Ok(())
