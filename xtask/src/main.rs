@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 
+mod bench;
 mod codegen;
 mod standin;
 mod test;
@@ -14,6 +15,7 @@ usage: cargo xtask COMMAND
   todo      build Seaworthy, see to the images, and run examples/todo
   standins  make redis:7-alpine and postgres:16-alpine from Debian's packages
   test      run every test
+  bench     measure the figures we promise and print them beside their aims
   tidy      check crate arrows, file headers, and what ARCHITECTURE.md names
   codegen   make the schemas of crates/drydock-kinds anew from Kubernetes' own";
 
@@ -21,6 +23,7 @@ fn main() -> anyhow::Result<()> {
     let mut args = std::env::args().skip(1);
     let command = args.next();
     match command.as_deref() {
+        Some("bench") => bench::run(&args.collect::<Vec<_>>()),
         Some("codegen") => codegen::run(),
         Some("standins") => standin::run(&args.collect::<Vec<_>>()),
         Some("test") => test::run(),

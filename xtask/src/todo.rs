@@ -42,7 +42,8 @@ pub fn build(root: &std::path::Path) -> anyhow::Result<PathBuf> {
     Ok(target.join("release/seaworthy"))
 }
 
-fn see_to_images(seaworthy: &std::path::Path) -> anyhow::Result<()> {
+/// Pulls what the app names and does not build, or prepares stand-ins.
+pub fn see_to_images(seaworthy: &std::path::Path) -> anyhow::Result<()> {
     let store = ImageStore::open(standin::images_folder()?)?;
     for name in IMAGES {
         if store.resolve(name)?.is_some() {
