@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, bail};
-use seaworthy_image::ImageStore;
+use seaworthy_image::{Image, ImageStore, STAND_IN_LABEL};
 
 use crate::standin;
 
@@ -46,8 +46,11 @@ pub fn build(root: &std::path::Path) -> anyhow::Result<PathBuf> {
 pub fn see_to_images(seaworthy: &std::path::Path) -> anyhow::Result<()> {
     let store = ImageStore::open(standin::images_folder()?)?;
     for name in IMAGES {
-        if store.resolve(name)?.is_some() {
-            continue;
+        match store.resolve(name)? {
+            // Made anew when its recipe has changed since.
+            Some(image) if is_stand_in(&image) => return standin::run(&[]),
+            Some(_) => continue,
+            None => {}
         }
         let pulled =
             Command::new(seaworthy).args(["image", "pull", name]).output().context("cannot run seaworthy")?;
@@ -62,4 +65,8 @@ pub fn see_to_images(seaworthy: &std::path::Path) -> anyhow::Result<()> {
         return standin::run(&[]);
     }
     Ok(())
+}
+
+fn is_stand_in(image: &Image) -> bool {
+    image.config.labels().as_ref().is_some_and(|labels| labels.contains_key(STAND_IN_LABEL))
 }
