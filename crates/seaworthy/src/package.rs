@@ -53,19 +53,28 @@ fn image_value(image: &str) -> ImageValue {
     ImageValue { repository: repository.to_owned(), tag: tag.to_owned() }
 }
 
-/// Renders as Helm would; `revision` 0 means that there is no release yet.
-pub fn render(
-    chart: &Chart,
-    values: Values,
-    release: &str,
-    namespace: &str,
-    revision: u64,
-) -> Result<Package, Failure> {
-    let next = i64::try_from(revision + 1).unwrap_or(i64::MAX);
-    let options = match revision {
-        0 => RenderOptions::install(release, namespace),
-        _ => RenderOptions::upgrade(release, namespace, next),
+/// Which release is rendered for, and on what.
+pub struct Target<'a> {
+    pub release: &'a str,
+    pub namespace: &'a str,
+    /// The newest revision; 0 means that there is no release yet.
+    pub revision: u64,
+    /// The cluster's version, `v1.36.0`; `None` without a cluster.
+    pub kube_version: Option<String>,
+}
+
+/// Renders as Helm would.
+pub fn render(chart: &Chart, values: Values, target: Target<'_>) -> Result<Package, Failure> {
+    let mut options = match target.revision {
+        0 => RenderOptions::install(target.release, target.namespace),
+        newest => {
+            let next = i64::try_from(newest + 1).unwrap_or(i64::MAX);
+            RenderOptions::upgrade(target.release, target.namespace, next)
+        }
     };
+    if let Some(version) = target.kube_version {
+        options.capabilities.kube_version = version;
+    }
     let rendered = seaworthy_helm::render(chart, &values, &options)
         .or_fail(Kind::Input, format!("cannot render the chart `{}`", chart.name()))?;
     Ok(Package {
@@ -86,7 +95,15 @@ fn hook(hook: &seaworthy_helm::Hook) -> record::Hook {
         events: hook.events.iter().map(|event| event.as_str().to_owned()).collect(),
         weight: hook.weight,
         delete_policies: hook.delete_policies.clone(),
-        other: Default::default(),
+        other: log_policies(hook),
+    }
+}
+
+/// What Helm keeps of a hook and we do not use ourselves.
+fn log_policies(hook: &seaworthy_helm::Hook) -> Values {
+    match hook.output_log_policies.is_empty() {
+        true => Values::new(),
+        false => Values::from_iter([("output_log_policies".to_owned(), json!(hook.output_log_policies))]),
     }
 }
 

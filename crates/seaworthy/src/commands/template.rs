@@ -2,7 +2,7 @@
 
 use crate::cx::Cx;
 use crate::failure::Outcome;
-use crate::package;
+use crate::package::{self, Target};
 use crate::project::{self, ProjectArgs};
 
 /// Write the chart and print the objects it renders to; no cluster is needed
@@ -20,7 +20,11 @@ impl Template {
         let chart = package::write_chart(&project)?;
         let namespace = cx.namespace.clone().unwrap_or_else(|| app.name.clone());
         let values = package::values(app, &Default::default(), None);
-        let package = package::render(&chart.chart, values, &app.name, &namespace, 0)?;
+        let package = package::render(
+            &chart.chart,
+            values,
+            Target { release: &app.name, namespace: &namespace, revision: 0, kube_version: None },
+        )?;
         print!("{}", package.manifest);
         Ok(())
     }

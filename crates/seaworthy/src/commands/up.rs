@@ -7,9 +7,9 @@ use seaworthy_app::App;
 use seaworthy_release::{Done, Error, Policy, Progress, Releases};
 
 use crate::cx::Cx;
-use crate::failure::{Failure, Kind, Outcome};
+use crate::failure::{Failure, Kind, Or, Outcome};
 use crate::images::{self, Images};
-use crate::package::{self, WrittenChart};
+use crate::package::{self, Target, WrittenChart};
 use crate::project::{self, ProjectArgs};
 use crate::{app_secret, cluster};
 
@@ -61,7 +61,13 @@ impl Up {
         let history =
             releases.history(&app.name).await.map_err(|error| Failure::new(Kind::Release, error))?;
         let revision = history.last().map_or(0, |release| release.version);
-        let package = package::render(&chart.chart, values, &app.name, &namespace, revision)?;
+        let version = client
+            .apiserver_version()
+            .await
+            .or_fail(Kind::Cluster, "cannot ask for the cluster's version")?;
+        let kube_version = Some(version.git_version);
+        let target = Target { release: &app.name, namespace: &namespace, revision, kube_version };
+        let package = package::render(&chart.chart, values, target)?;
         let policy = Policy {
             timeout: Duration::from_secs(self.timeout),
             rollback_on_failure: !self.no_rollback,
