@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
+use crate::reference::BadName;
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("cannot {action} `{}`", path.display())]
     Io { action: &'static str, path: PathBuf, source: std::io::Error },
 
     #[error("`{reference}` is not an image name")]
-    BadReference { reference: String, source: oci_spec::distribution::ParseError },
+    BadReference { reference: String, source: BadName },
 
     #[error("the image store `{}` is damaged: {what}; remove the folder and build or pull the images again", path.display())]
     Damaged { path: PathBuf, what: String },

@@ -18,7 +18,7 @@ mod unpack;
 
 pub use error::Error;
 pub use pull::pull;
-pub use reference::normalize;
+pub use reference::{BadName, normalize};
 pub use store::{Image, ImageStore, Layer, NewImage};
 
 pub use oci_spec::image::{Config, ConfigBuilder};
