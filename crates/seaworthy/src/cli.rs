@@ -80,3 +80,21 @@ async fn interruptible(work: impl Future<Output = Outcome>) -> Outcome {
         _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_option_of_any_command_has_two_meanings() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn logs_follow_with_the_letter_that_elsewhere_names_a_file() {
+        let parsed =
+            |line: &str| Cli::try_parse_from(line.split(' ')).map(|cli| format!("{:?}", cli.command));
+        assert!(parsed("seaworthy logs -f backend").unwrap().contains("follow: true"));
+        assert!(parsed("seaworthy up -f other.yaml").unwrap().contains("other.yaml"));
+    }
+}

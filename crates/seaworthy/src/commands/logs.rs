@@ -15,7 +15,8 @@ use crate::project::{self, ProjectArgs};
 ///   seaworthy logs -f backend        follow one service
 ///   seaworthy logs --tail 20         the last lines of all of them
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+// Here `-f` means what it means for `docker compose logs`, so the compose file has only its long name.
+#[command(verbatim_doc_comment, mut_arg("files", |file| file.short(None)))]
 pub struct Logs {
     #[command(flatten)]
     project: ProjectArgs,
