@@ -39,12 +39,14 @@ fn with_filled_volumes(world: &World) -> anyhow::Result<f64> {
     world.run(&["up"])?;
     world.run(&["down"])?;
     world.run(&["drydock", "stop"])?;
+    world.settle()?;
     Ok(world.time(&["up"])?.as_secs_f64())
 }
 
 /// The whole, and how much of it PostgreSQL needed to make its database.
 fn with_empty_volumes(world: &World) -> anyhow::Result<(f64, f64)> {
     world.run(&["drydock", "reset", "--yes"])?;
+    world.settle()?;
     let whole = world.time(&["up"])?;
     let log = world.run(&["logs", "postgres", "--timestamps"])?;
     let initdb = initdb(&log).with_context(|| format!("the log of postgres tells no time:\n{log}"))?;
@@ -53,11 +55,13 @@ fn with_empty_volumes(world: &World) -> anyhow::Result<(f64, f64)> {
 
 fn first_answer(world: &World) -> anyhow::Result<f64> {
     world.run(&["drydock", "reset", "--yes"])?;
+    world.settle()?;
     Ok(world.time(&["drydock", "start"])?.as_secs_f64())
 }
 
 fn first_answer_to_kubectl(world: &World) -> anyhow::Result<f64> {
     world.run(&["drydock", "reset", "--yes"])?;
+    world.settle()?;
     let begun = Instant::now();
     world.run(&["drydock", "start"])?;
     world.kubectl(&["get", "--raw=/readyz"])?;

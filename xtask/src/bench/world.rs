@@ -12,6 +12,9 @@ use tempfile::TempDir;
 
 use crate::standin;
 
+/// Time for the disk to finish what a round before left to do, once everything is written.
+const SETTLE: Duration = Duration::from_secs(2);
+
 pub struct World {
     seaworthy: PathBuf,
     app: PathBuf,
@@ -55,6 +58,13 @@ impl World {
         self.output(
             Command::new("kubectl").arg("--kubeconfig").arg(self.engine().join("kubeconfig")).args(args),
         )
+    }
+
+    /// Waits until the disk is done with the round before: it shows in the times of the next.
+    pub fn settle(&self) -> anyhow::Result<()> {
+        self.output(Command::new("sync").arg("--file-system").arg(self.home.path()))?;
+        std::thread::sleep(SETTLE);
+        Ok(())
     }
 
     /// How long a command of `seaworthy` takes, as a person at a terminal would count.
