@@ -27,7 +27,7 @@ pub fn to_load(request: &Request) -> Result<Vec<PathBuf>> {
     let Some(main) = MAIN_NAMES.iter().map(|name| request.folder.join(name)).find(|path| path.is_file())
     else {
         let names = MAIN_NAMES.join("`, `");
-        let hint = format!("it would be called `{names}`; `seaworthy init` writes one");
+        let hint = format!("it would be called `{names}`; `-f FILE` names another");
         return Err(Fault::nowhere(Problem::NoFile { folder: request.folder.clone() }, Some(hint)));
     };
     let stem = main.file_stem().unwrap_or_default().to_string_lossy().into_owned();

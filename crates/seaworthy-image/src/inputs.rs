@@ -22,7 +22,8 @@ pub(crate) fn fingerprint(context: &Path, salt: &str) -> Result<String> {
         for entry in fs::read_dir(&folder).at("read", &folder)? {
             let entry = entry.at("read", &folder)?;
             let kind = entry.file_type().at("read", entry.path())?;
-            if IGNORED.iter().any(|name| entry.file_name() == *name) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if IGNORED.contains(&name.as_str()) || is_compose(&name) {
                 continue;
             }
             match kind.is_dir() {
@@ -52,6 +53,12 @@ pub(crate) fn fingerprint(context: &Path, salt: &str) -> Result<String> {
     Ok(digest_text(hash))
 }
 
+/// Compose files say how to run what was built, not how to build it.
+fn is_compose(name: &str) -> bool {
+    (name.starts_with("compose.") || name.starts_with("docker-compose."))
+        && (name.ends_with("yaml") || name.ends_with("yml"))
+}
+
 fn name_of(context: &Path, path: PathBuf) -> Option<(String, PathBuf)> {
     // Secrets are read at run time, never by a build.
     let secret = path.file_name().is_some_and(|name| name == ".env");
@@ -70,6 +77,7 @@ mod tests {
         fs::write(context.path().join("main.rs"), "fn main() {}").unwrap();
         let before = fingerprint(context.path(), "v1").unwrap();
         fs::write(context.path().join("target/x"), "1").unwrap();
+        fs::write(context.path().join("compose.yaml"), "services: {}").unwrap();
         assert_eq!(fingerprint(context.path(), "v1").unwrap(), before);
         fs::write(context.path().join("main.rs"), "fn main() { }").unwrap();
         assert_ne!(fingerprint(context.path(), "v1").unwrap(), before);

@@ -17,6 +17,7 @@ mod manifest;
 mod operate;
 pub mod ready;
 pub mod record;
+mod settle;
 mod storage;
 mod wait;
 

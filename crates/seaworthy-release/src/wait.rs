@@ -3,14 +3,14 @@
 //! Event-driven: watches the kinds that can be unready, and pods for their reasons. It ends early when nothing can
 //! become ready any more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use futures::stream::{SelectAll, StreamExt};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, DynamicObject};
+use kube::api::{Api, DeleteParams, DynamicObject, Preconditions};
 use kube::runtime::watcher::{self, Event};
 use kube::{Client, ResourceExt};
 use serde_json::Value;
@@ -21,6 +21,7 @@ use crate::diagnose::{Evidence, Trouble, evidence, trouble};
 use crate::error::{Error, Result};
 use crate::manifest::Object;
 use crate::ready::{Readiness, is_judged, readiness};
+use crate::settle::{stuck, unsettled};
 
 /// Watches may break and come back; this is how long a broken one may keep us from looking at the clock.
 const TICK: Duration = Duration::from_millis(500);
@@ -122,10 +123,12 @@ pub(crate) async fn wait(
         pods: BTreeMap::new(),
     };
     let (begun, mut told, mut ready) = (Instant::now(), Vec::new(), Vec::<String>::new());
+    let mut freed = BTreeSet::new();
     loop {
         if let Ok(Some(change)) = tokio::time::timeout(TICK, changes.next()).await {
             view.take(change);
         }
+        view.free_stuck(client, &mut freed).await;
         let pending = view.pending();
         for object in view.wanted.iter().map(|object| object.title()) {
             if !ready.contains(&object) && !pending.iter().any(|(waiting, _)| waiting.title() == object) {
@@ -269,9 +272,41 @@ impl View<'_> {
     }
 
     fn judge(&self, object: &Object) -> Readiness {
-        match self.shown(object) {
-            Some(value) => readiness(value),
-            None => Readiness::Waiting("not seen yet".into()),
+        let Some(value) = self.shown(object) else { return Readiness::Waiting("not seen yet".into()) };
+        match (readiness(value), object.kind()) {
+            (Readiness::Ready, "Deployment" | "StatefulSet" | "DaemonSet") => {
+                let unsettled = unsettled(&self.pods_of(object, value), Timestamp::now());
+                unsettled.map_or(Readiness::Ready, Readiness::Waiting)
+            }
+            (judged, _) => judged,
+        }
+    }
+
+    /// The pods of the revision that is being rolled out.
+    fn pods_of(&self, object: &Object, shown: &Value) -> Vec<&Pod> {
+        let namespace = self.namespace_of(object);
+        let here = |place: &(String, String)| place.0 == namespace;
+        let sets: Vec<&ReplicaSet> =
+            self.replica_sets.iter().filter(|(place, _)| here(place)).map(|(_, set)| set).collect();
+        let pods: Vec<&Pod> = self.pods.iter().filter(|(place, _)| here(place)).map(|(_, pod)| pod).collect();
+        current_pods(shown, &sets, &pods)
+    }
+
+    /// Deletes what keeps a StatefulSet from moving on, each pod once. One that cannot be deleted is waited for.
+    async fn free_stuck(&self, client: &Client, freed: &mut BTreeSet<String>) {
+        let pods: Vec<&Pod> = self.pods.values().collect();
+        for shown in self.wanted.iter().filter_map(|object| self.shown(object)) {
+            for pod in stuck(shown, &pods) {
+                if !freed.insert(pod.uid().unwrap_or_default()) {
+                    continue;
+                }
+                let api: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace().unwrap_or_default());
+                let params = DeleteParams::default()
+                    .preconditions(Preconditions { uid: pod.uid(), ..Default::default() });
+                if let Err(error) = api.delete(&pod.name_any(), &params).await {
+                    tracing::debug!(%error, pod = pod.name_any(), "the broken pod was not deleted");
+                }
+            }
         }
     }
 
@@ -285,12 +320,7 @@ impl View<'_> {
 
     /// The worst trouble among the pods of the revision that is being rolled out.
     fn trouble(&self, object: &Object, alone: bool) -> Option<Trouble> {
-        let namespace = self.namespace_of(object);
-        let here = |place: &(String, String)| place.0 == namespace;
-        let sets: Vec<&ReplicaSet> =
-            self.replica_sets.iter().filter(|(place, _)| here(place)).map(|(_, set)| set).collect();
-        let pods: Vec<&Pod> = self.pods.iter().filter(|(place, _)| here(place)).map(|(_, pod)| pod).collect();
-        trouble(current_pods(self.shown(object)?, &sets, &pods), alone, Timestamp::now())
+        trouble(self.pods_of(object, self.shown(object)?), alone, Timestamp::now())
     }
 
     /// True when something has failed for good.

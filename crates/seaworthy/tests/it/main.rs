@@ -6,6 +6,9 @@
 //!
 //! Start at `world.rs`, then `example.rs`.
 
+// A test that cannot go on says so by failing.
+#![allow(clippy::unwrap_used)]
+
 mod browser;
 mod example;
 mod failures;
