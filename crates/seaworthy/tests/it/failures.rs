@@ -105,3 +105,11 @@ fn a_container_that_exits_at_once_is_explained_and_rolled_back() {
     let pods = pods["items"].as_array().unwrap();
     assert!(pods.iter().any(is_ready), "the earlier revision runs: {pods:?}");
 }
+
+#[test]
+fn a_container_without_a_probe_that_exits_is_not_called_ready() {
+    let Some(world) = World::begin() else { return };
+    let compose = BROKEN.lines().filter(|line| !line.contains("healthcheck")).collect::<Vec<_>>().join("\n");
+    let said = world.run(&world.folder("unprobed", &compose), &["up"]).fails(RELEASE);
+    assert!(said.contains("container `worker` exited with code 3"), "{said}");
+}
