@@ -9,6 +9,7 @@
 pub mod catalog;
 pub mod column;
 pub mod field;
+pub mod schedule;
 pub mod schema;
 pub mod spec;
 
