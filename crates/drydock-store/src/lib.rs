@@ -20,4 +20,4 @@ pub use error::{Compacted, OpenError, WriteError};
 pub use memory::{Entry, Event, Item, Page};
 pub use store::{List, Options, Store};
 pub use txn::{Expect, Txn};
-pub use watch::{Lagged, Watch};
+pub use watch::{Lagged, Notice, Watch};

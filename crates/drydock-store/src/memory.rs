@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::error::Compacted;
-use crate::watch::Registration;
+use crate::watch::{Notice, Registration};
 
 /// A value and the revision that wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +82,8 @@ impl State {
         }
         self.log_bytes += event.size_bytes();
         self.log.push_back(event.clone());
-        self.watchers.retain(|watcher| watcher.offer(&event));
+        let notice = Arc::new(Notice::new(event));
+        self.watchers.retain(|watcher| watcher.offer(&notice));
     }
 
     pub fn compact_to(&mut self, floor: u64) {

@@ -3,10 +3,12 @@
 //! Replay and registration happen under one lock, so no event is lost, doubled or reordered between the two. A
 //! watcher that does not keep up is ended with [`Lagged`] instead of slowing the writer or growing without bound.
 
+use std::any::Any;
 use std::collections::VecDeque;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::task::{Context, Poll};
 
 use futures::Stream;
@@ -20,22 +22,49 @@ use crate::store::{read, write};
 #[error("the watch fell behind and was ended")]
 pub struct Lagged;
 
+/// An event on its way to its watchers. All of them get the same one, so what the first works out about it serves
+/// the others, and is forgotten with the last.
+#[derive(Debug)]
+pub struct Notice {
+    event: Arc<Event>,
+    memo: OnceLock<Box<dyn Any + Send + Sync>>,
+}
+
+impl Notice {
+    pub(crate) fn new(event: Arc<Event>) -> Self {
+        Self { event, memo: OnceLock::new() }
+    }
+
+    /// The watchers' common notes, made on first use. `None` when watchers of another mind came first.
+    pub fn memo<T: Default + Send + Sync + 'static>(&self) -> Option<&T> {
+        self.memo.get_or_init(|| Box::new(T::default())).downcast_ref()
+    }
+}
+
+impl Deref for Notice {
+    type Target = Event;
+
+    fn deref(&self) -> &Event {
+        &self.event
+    }
+}
+
 /// The writer's end of a watch.
 #[derive(Debug)]
 pub(crate) struct Registration {
     id: u64,
     prefix: Arc<str>,
-    queue: mpsc::Sender<Arc<Event>>,
+    queue: mpsc::Sender<Arc<Notice>>,
     lagged: Arc<AtomicBool>,
 }
 
 impl Registration {
     /// Hands over an event of ours; false means the watch has ended and is to be forgotten.
-    pub fn offer(&self, event: &Arc<Event>) -> bool {
-        if !event.key.starts_with(&*self.prefix) {
+    pub fn offer(&self, notice: &Arc<Notice>) -> bool {
+        if !notice.key.starts_with(&*self.prefix) {
             return true;
         }
-        match self.queue.try_send(event.clone()) {
+        match self.queue.try_send(notice.clone()) {
             Ok(()) => true,
             Err(mpsc::error::TrySendError::Closed(_)) => false,
             Err(mpsc::error::TrySendError::Full(_)) => {
@@ -51,7 +80,7 @@ impl Registration {
 pub struct Watch {
     id: u64,
     replay: VecDeque<Arc<Event>>,
-    live: mpsc::Receiver<Arc<Event>>,
+    live: mpsc::Receiver<Arc<Notice>>,
     lagged: Arc<AtomicBool>,
     state: Arc<RwLock<State>>,
 }
@@ -82,11 +111,11 @@ impl Watch {
 }
 
 impl Stream for Watch {
-    type Item = Result<Arc<Event>, Lagged>;
+    type Item = Result<Arc<Notice>, Lagged>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if let Some(event) = self.replay.pop_front() {
-            return Poll::Ready(Some(Ok(event)));
+            return Poll::Ready(Some(Ok(Arc::new(Notice::new(event)))));
         }
         match self.live.poll_recv(cx) {
             Poll::Ready(Some(event)) => Poll::Ready(Some(Ok(event))),
