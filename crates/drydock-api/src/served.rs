@@ -125,6 +125,12 @@ impl ServedKind {
         object
     }
 
+    /// Whether stored objects are shown as they are, but for their version's name. What more [`Self::present`] does
+    /// for a kind has to be reason for a no here.
+    pub fn reads_as_stored(&self) -> bool {
+        true
+    }
+
     /// The store key of an object; `namespace` is empty for kinds of the whole cluster.
     pub fn key(&self, namespace: &str, name: &str) -> String {
         format!("{}{namespace}/{name}", self.prefix())

@@ -16,11 +16,13 @@ pub struct ApiError {
     pub reason: &'static str,
     pub message: String,
     details: Option<Box<Value>>,
+    /// Where a list can go on all the same.
+    next: Option<Box<str>>,
 }
 
 impl ApiError {
     fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: None }
+        Self { code, reason, message: message.into(), details: None, next: None }
     }
 
     fn about(mut self, group: &str, kind: &str, name: &str) -> Self {
@@ -99,18 +101,31 @@ impl ApiError {
     }
 
     pub fn invalid(kind: &ServedKind, name: &str, errors: &[FieldError]) -> Self {
+        let error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", "");
+        error.invalid_fields(kind.group(), kind.kind(), name, errors)
+    }
+
+    /// Query parameters that contradict each other; `kind` is one of `meta.k8s.io`.
+    pub fn invalid_options(kind: &str, errors: &[FieldError]) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", "").invalid_fields(
+            "meta.k8s.io",
+            kind,
+            "",
+            errors,
+        )
+    }
+
+    fn invalid_fields(mut self, group: &str, kind: &str, name: &str, errors: &[FieldError]) -> Self {
         let list: Vec<String> = errors.iter().map(FieldError::to_string).collect();
         let text = match list.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
-        let message = format!("{} {name:?} is invalid: {text}", qualified(kind.group(), kind.kind()));
+        self.message = format!("{} {name:?} is invalid: {text}", qualified(group, kind));
         let causes = errors.iter().map(
             |error| json!({ "reason": error.kind.reason(), "message": error.message(), "field": error.path }),
         );
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
-            .about(kind.group(), kind.kind(), name)
-            .detail("causes", causes.collect())
+        self.about(group, kind, name).detail("causes", causes.collect())
     }
 
     /// A patch that was understood and cannot be carried out.
@@ -172,6 +187,12 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
     }
 
+    /// Offers a continue token, as 410 does when a page can no longer be shown as it was.
+    pub fn with_continue(mut self, token: String) -> Self {
+        self.next = Some(token.into());
+        self
+    }
+
     pub fn with_message(mut self, message: impl Into<String>) -> Self {
         self.message = message.into();
         self
@@ -187,6 +208,9 @@ impl ApiError {
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "message": self.message, "reason": self.reason, "code": self.code.as_u16(),
         });
+        if let Some(token) = &self.next {
+            status["metadata"]["continue"] = (**token).into();
+        }
         if let Some(details) = &self.details {
             status["details"] = (**details).clone();
         }

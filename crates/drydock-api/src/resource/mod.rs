@@ -7,6 +7,7 @@ pub mod admit;
 pub mod create;
 pub mod delete;
 pub mod options;
+pub mod page;
 pub mod patch;
 pub mod read;
 pub mod update;

@@ -1,113 +1,96 @@
 //! One object, or a list of them.
+//!
+//! Answers in JSON are made of the stored bytes as they are; only other forms decode the objects.
 
 use axum::body::Body;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use drydock_store::List;
+use bytes::Bytes;
+use drydock_store::{Item, List};
+use futures::stream;
 use http::{Response, StatusCode};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::resource::page::{self, Page};
 use crate::selector::Filter;
+use crate::served::ServedKind;
 use crate::server::Cx;
 use crate::status::ApiError;
-use crate::{stored, wire};
+use crate::stored;
+use crate::wire::{self, Accept};
+
+/// A list is sent in pieces of about this size, so that a large one is never in memory as a whole.
+const CHUNK_BYTES: usize = 64 << 10;
+const JSON: &str = "application/json";
 
 pub(crate) fn get(cx: &Cx) -> Result<Response<Body>, ApiError> {
-    cx.reply(StatusCode::OK, cx.load()?.value)
-}
-
-/// Where the next page starts, and the revision all pages of the list show.
-#[derive(Debug, Serialize, Deserialize)]
-struct Continue {
-    revision: u64,
-    after: String,
+    let shape = cx.shape()?;
+    if let Some(wanted) = page::parse_revision(cx.query.get("resourceVersion"))? {
+        page::check_reached(wanted, cx.server.store.revision())?;
+    }
+    let entry = cx.server.store.get(&cx.store_key()).ok_or_else(|| cx.not_found())?;
+    if shape.accept != Accept::Json {
+        return cx.reply(StatusCode::OK, stored::decode(&entry)?.value);
+    }
+    let mut out = Vec::new();
+    stored::write_json(&mut out, &cx.kind, &entry.value, entry.revision)?;
+    Ok(wire::bytes_as(StatusCode::OK, out, JSON))
 }
 
 pub(crate) fn list(cx: &Cx) -> Result<Response<Body>, ApiError> {
     let shape = cx.shape()?;
-    let filter = Filter::of(&cx.query, &cx.kind)?;
-    let limit =
-        cx.query.number("limit")?.filter(|limit| *limit > 0).map_or(usize::MAX, |limit| limit as usize);
-    let token = cx.query.get("continue").map(parse_token).transpose()?;
-    let at = match &token {
-        Some(token) => Some(token.revision),
-        None => wanted_revision(cx)?,
-    };
-    let prefix = cx.kind.prefix_in(cx.path.namespace.as_deref());
-    let after = token.as_ref().map(|token| token.after.as_str());
-    let page = cx.server.store.list(List { prefix: &prefix, after, limit: None, at });
-    let page = page.map_err(|compacted| expired(compacted, token.is_some()))?;
-    let mut items = Vec::new();
-    let mut next = None;
-    for (index, item) in page.items.iter().enumerate() {
-        let object = cx.kind.present(stored::decode(&item.entry)?.value);
-        if !filter.matches(&cx.kind, &object) {
-            continue;
-        }
-        // The page is full once another match would follow: then there is more to continue with.
-        if items.len() == limit {
-            next = Some((page.items[index - 1].key.to_string(), page.items.len() - index));
-            break;
-        }
-        items.push(object);
+    let page = Page::of(cx)?;
+    let metadata = page.metadata();
+    if shape.accept == Accept::Json {
+        return Ok(wire::bytes_as(StatusCode::OK, in_pieces(cx.kind, &metadata, page.items)?, JSON));
     }
-    let mut metadata = json!({ "resourceVersion": page.revision.to_string() });
-    if let Some((after, remaining)) = next {
-        metadata["continue"] = write_token(&Continue { revision: page.revision, after })?.into();
-        if filter.is_empty() {
-            metadata["remainingItemCount"] = remaining.into();
+    let objects = page.items.iter().map(|item| Ok(cx.kind.present(stored::decode(&item.entry)?.value)));
+    Ok(wire::json(StatusCode::OK, &shape.list(metadata, objects.collect::<Result<_, ApiError>>()?)))
+}
+
+/// A list in JSON: at once when it is small, else in pieces that are written while they are sent.
+fn in_pieces(kind: ServedKind, metadata: &Value, items: Vec<Item>) -> Result<Body, ApiError> {
+    let (name, version) = (kind.kind().to_owned(), kind.api_version());
+    let head = format!(r#"{{"kind":"{name}List","apiVersion":"{version}","metadata":{metadata},"items":["#);
+    let mut pieces =
+        Pieces { kind, items: items.into_iter(), out: head.into_bytes(), separator: b"", ended: false };
+    let first = pieces.next().transpose()?.unwrap_or_default();
+    if pieces.ended {
+        return Ok(Body::from(first));
+    }
+    Ok(Body::from_stream(stream::iter(std::iter::once(Ok(first)).chain(pieces))))
+}
+
+/// An object that cannot be read ends the answer early, which no client takes for a whole list.
+struct Pieces {
+    kind: ServedKind,
+    items: std::vec::IntoIter<Item>,
+    out: Vec<u8>,
+    separator: &'static [u8],
+    ended: bool,
+}
+
+impl Iterator for Pieces {
+    type Item = Result<Bytes, ApiError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
         }
-    }
-    Ok(wire::json(StatusCode::OK, &shape.list(metadata, items)))
-}
-
-/// The revision to show: pinned only for `Exact`, since the newest state is never older than any other wish.
-fn wanted_revision(cx: &Cx) -> Result<Option<u64>, ApiError> {
-    let wanted = parse_revision(cx.query.get("resourceVersion"))?;
-    let current = cx.server.store.revision();
-    match (cx.query.get("resourceVersionMatch"), wanted) {
-        (Some("Exact"), None | Some(0)) => Err(ApiError::bad_request(
-            "resourceVersionMatch \"Exact\" needs a resourceVersion greater than 0",
-        )),
-        (Some("Exact"), Some(revision)) if revision <= current => Ok(Some(revision)),
-        (None | Some("NotOlderThan" | "Exact"), Some(revision)) if revision > current => {
-            Err(ApiError::too_large_revision(revision, current))
+        while self.out.len() < CHUNK_BYTES {
+            let Some(Item { entry, .. }) = self.items.next() else {
+                self.ended = true;
+                self.out.extend_from_slice(b"]}");
+                break;
+            };
+            self.out.extend_from_slice(self.separator);
+            self.separator = b",";
+            if let Err(error) = stored::write_json(&mut self.out, &self.kind, &entry.value, entry.revision) {
+                self.ended = true;
+                return Some(Err(error));
+            }
         }
-        (None | Some("NotOlderThan"), _) => Ok(None),
-        (Some(other), _) => Err(ApiError::bad_request(format!("invalid resourceVersionMatch {other:?}"))),
+        let room = if self.ended { 0 } else { self.out.capacity() };
+        Some(Ok(std::mem::replace(&mut self.out, Vec::with_capacity(room)).into()))
     }
-}
-
-/// A resourceVersion from a client: a number, or nothing.
-pub fn parse_revision(text: Option<&str>) -> Result<Option<u64>, ApiError> {
-    let refused =
-        |text: &str| ApiError::bad_request(format!("Invalid value: {text:?}: resourceVersion is not valid"));
-    text.map(|text| text.parse().map_err(|_| refused(text))).transpose()
-}
-
-fn expired(compacted: drydock_store::Compacted, continued: bool) -> ApiError {
-    match continued {
-        true => ApiError::expired(
-            "The provided continue parameter is too old to display a consistent list result. \
-             You must start a new list without the continue parameter.",
-        ),
-        false => ApiError::expired(format!(
-            "too old resource version: {} ({})",
-            compacted.requested, compacted.floor
-        )),
-    }
-}
-
-fn write_token(token: &Continue) -> Result<String, ApiError> {
-    let text = serde_json::to_vec(token).map_err(|error| ApiError::internal(error.to_string()))?;
-    Ok(URL_SAFE_NO_PAD.encode(text))
-}
-
-fn parse_token(text: &str) -> Result<Continue, ApiError> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).ok();
-    let token = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    token.ok_or_else(|| ApiError::bad_request("continue key is not valid"))
 }
 
 /// The items of a list as values, for handlers that work on collections.
@@ -115,7 +98,7 @@ pub(crate) fn matching(cx: &Cx) -> Result<Vec<Value>, ApiError> {
     let filter = Filter::of(&cx.query, &cx.kind)?;
     let prefix = cx.kind.prefix_in(cx.path.namespace.as_deref());
     let page = cx.server.store.list(List { prefix: &prefix, ..List::default() });
-    let page = page.map_err(|compacted| expired(compacted, false))?;
+    let page = page.map_err(|compacted| ApiError::expired(compacted.to_string()))?;
     let objects = page.items.iter().map(|item| Ok(stored::decode(&item.entry)?.value));
     let matches =
         |object: &Result<Value, ApiError>| object.as_ref().map_or(true, |o| filter.matches(&cx.kind, o));

@@ -3,50 +3,44 @@
 //! A watch starts with what exists (when no resourceVersion says otherwise) and continues with every change, in order
 //! and without gaps. Changes that move an object into or out of the selection appear as its creation or deletion. A
 //! client that falls behind, or asks for a revision that is gone, gets an ERROR event with 410 and lists again.
+//!
+//! Start at [`answer`]; `view` decides what one client sees of a change.
+
+mod view;
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use drydock_store::{Event, Page, Watch};
+use drydock_store::{Item, Notice, Page, Watch};
 use futures::{Stream, StreamExt as _, stream};
 use http::{Response, StatusCode};
-use jiff::Timestamp;
 use rand::RngExt as _;
-use serde_json::{Value, json};
 use tokio::time::{Instant, Interval, Sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::resource::read::parse_revision;
+use crate::resource::page;
 use crate::selector::Filter;
 use crate::server::{Cx, Permit};
 use crate::status::ApiError;
-use crate::stored;
+use crate::watch::view::{View, error_line};
 use crate::wire;
-use crate::wire::table::Shape;
 
 /// Watches without a `timeoutSeconds` end somewhere in this range, so that they do not all end at once.
 const TIMEOUT_RANGE_S: std::ops::Range<u64> = 1800..3600;
-const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
 pub(crate) fn answer(cx: Cx, permit: Permit) -> Result<Response<Body>, ApiError> {
     let plan = Plan::of(&cx)?;
     let prefix = prefix(&cx, &plan.filter);
-    let view = View { filter: plan.filter.clone(), shape: cx.shape()? };
+    let view = View::new(plan.filter.clone(), cx.shape()?);
     let (initial, watch) = match open(&cx, &plan, &prefix) {
         Ok(opened) => opened,
         Err(expired) => return Ok(lines(stream::once(async move { error_line(&expired) }))),
     };
-    let mut first = Vec::new();
-    if let Some(page) = initial {
-        first = view.initial(&page)?;
-        if plan.initial_events && plan.bookmarks {
-            first.push(view.bookmark(page.revision, true));
-        }
-    }
     let live = Live {
+        initial: initial.map(|page| Initial { revision: page.revision, items: page.items.into_iter() }),
+        ends_initial: plan.initial_events && plan.bookmarks,
         watch,
         view,
         bookmarks: plan.bookmarks.then(|| interval(cx.server.config.bookmark_interval)),
@@ -56,8 +50,7 @@ pub(crate) fn answer(cx: Cx, permit: Permit) -> Result<Response<Body>, ApiError>
         ended: false,
         _permit: permit,
     };
-    let first = stream::iter(first);
-    Ok(lines(first.chain(stream::unfold(live, |mut live| async move { Some((live.next().await?, live)) }))))
+    Ok(lines(stream::unfold(live, |mut live| async move { Some((live.next().await?, live)) })))
 }
 
 /// What the client asked for.
@@ -75,16 +68,12 @@ impl Plan {
         if let Some(name) = &cx.path.name {
             filter = filter.and_name(name);
         }
-        let from = parse_revision(cx.query.get("resourceVersion"))?;
-        let initial_events = match cx.query.get("sendInitialEvents") {
-            None => None,
-            Some(_) if cx.query.get("resourceVersionMatch") != Some("NotOlderThan") => {
-                return Err(ApiError::unprocessable(
-                    "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-                ));
-            }
-            Some(_) => Some(cx.query.is_true("sendInitialEvents")),
-        };
+        page::check_watch(&cx.query)?;
+        let from = page::parse_revision(cx.query.get("resourceVersion"))?;
+        let initial_events = cx.query.get("sendInitialEvents").map(|_| cx.query.is_true("sendInitialEvents"));
+        if initial_events == Some(true) {
+            page::check_reached(from.unwrap_or(0), cx.server.store.revision())?;
+        }
         let seconds = cx.query.number("timeoutSeconds")?.filter(|seconds| *seconds > 0);
         let seconds =
             seconds.map_or_else(|| rand::rng().random_range(TIMEOUT_RANGE_S), |seconds| seconds as u64);
@@ -136,63 +125,17 @@ fn interval(period: Duration) -> Interval {
     interval
 }
 
-/// How one client sees objects.
-struct View {
-    filter: Filter,
-    shape: Shape,
-}
-
-impl View {
-    fn initial(&self, page: &Page) -> Result<Vec<Bytes>, ApiError> {
-        let mut lines = Vec::new();
-        for item in &page.items {
-            let object = self.shape.kind.present(stored::decode(&item.entry)?.value);
-            if self.filter.matches(&self.shape.kind, &object) {
-                lines.push(self.line("ADDED", object));
-            }
-        }
-        Ok(lines)
-    }
-
-    /// The event as this client sees it; `None` when it does not concern the selection.
-    fn event(&self, event: &Event) -> Result<Option<Bytes>, ApiError> {
-        let kind = &self.shape.kind;
-        let decode =
-            |bytes: &Bytes| Ok::<_, ApiError>(kind.present(stored::decode_at(bytes, event.revision)?.value));
-        let matching = |object: &Value| self.filter.matches(kind, object);
-        let now = event.value.as_ref().map(decode).transpose()?.filter(matching);
-        // Without a selector the previous state is needed only for what it was: there, or not.
-        if self.filter.is_empty()
-            && let Some(now) = now
-        {
-            let word = if event.previous.is_some() { "MODIFIED" } else { "ADDED" };
-            return Ok(Some(self.line(word, now)));
-        }
-        let before = event.previous.as_ref().map(|entry| decode(&entry.value)).transpose()?.filter(matching);
-        Ok(match (before, now) {
-            (None, None) => None,
-            (None, Some(now)) => Some(self.line("ADDED", now)),
-            (Some(_), Some(now)) => Some(self.line("MODIFIED", now)),
-            // The last state that was in the selection, with the revision of its leaving.
-            (Some(before), None) => Some(self.line("DELETED", before)),
-        })
-    }
-
-    fn line(&self, word: &str, object: Value) -> Bytes {
-        line(word, self.shape.at(Timestamp::now()).one(object))
-    }
-
-    fn bookmark(&self, revision: u64, initial_events_end: bool) -> Bytes {
-        let mut metadata = json!({ "resourceVersion": revision.to_string(), "creationTimestamp": null });
-        if initial_events_end {
-            metadata["annotations"] = json!({ INITIAL_EVENTS_END: "true" });
-        }
-        line("BOOKMARK", self.shape.bookmark(metadata))
-    }
+/// What was there when the watch began and has not been sent yet.
+struct Initial {
+    revision: u64,
+    items: std::vec::IntoIter<Item>,
 }
 
 /// A watch under way.
 struct Live {
+    initial: Option<Initial>,
+    /// Whether a bookmark tells the client that it has seen all that was there.
+    ends_initial: bool,
     watch: Watch,
     view: View,
     bookmarks: Option<Interval>,
@@ -209,10 +152,13 @@ impl Live {
         if self.ended {
             return None;
         }
+        if let Some(line) = self.next_initial() {
+            return Some(line);
+        }
         loop {
             tokio::select! {
                 biased;
-                () = &mut self.deadline => return None,
+                () = &mut self.deadline => return self.last_words(),
                 () = self.shutdown.cancelled() => return None,
                 event = self.watch.next() => match event? {
                     Ok(event) => match self.on_event(&event) {
@@ -221,25 +167,48 @@ impl Live {
                     },
                     Err(lagged) => return Some(self.end_with(&ApiError::expired(lagged.to_string()))),
                 },
-                () = tick(&mut self.bookmarks) => {
-                    // Silence can mean that nothing happened: worth telling only when the revision moved.
-                    match self.watch.progress() {
-                        Some(revision) if revision > self.last_bookmark => {
-                            self.last_bookmark = revision;
-                            return Some(self.view.bookmark(revision, false));
-                        }
-                        _ => continue,
-                    }
-                }
+                () = tick(&mut self.bookmarks) => match self.bookmark() {
+                    None => continue,
+                    line => return line,
+                },
             }
         }
     }
 
-    fn on_event(&mut self, event: &Arc<Event>) -> Option<Bytes> {
+    fn next_initial(&mut self) -> Option<Bytes> {
+        let initial = self.initial.as_mut()?;
+        for item in initial.items.by_ref() {
+            match self.view.initial(&item) {
+                Ok(None) => {}
+                Ok(line) => return line,
+                Err(error) => return Some(self.end_with(&error)),
+            }
+        }
+        let revision = initial.revision;
+        self.initial = None;
+        self.last_bookmark = revision;
+        self.ends_initial.then(|| self.view.bookmark(revision, true))
+    }
+
+    fn on_event(&mut self, event: &Notice) -> Option<Bytes> {
         match self.view.event(event) {
             Ok(line) => line,
             Err(error) => Some(self.end_with(&error)),
         }
+    }
+
+    /// Silence can mean that nothing happened: worth telling only when the revision moved.
+    fn bookmark(&mut self) -> Option<Bytes> {
+        let revision = self.watch.progress().filter(|revision| *revision > self.last_bookmark)?;
+        self.last_bookmark = revision;
+        Some(self.view.bookmark(revision, false))
+    }
+
+    /// A client that knows how far it came need not read again what it has seen.
+    fn last_words(&mut self) -> Option<Bytes> {
+        self.ended = true;
+        self.bookmarks.as_ref()?;
+        self.bookmark()
     }
 
     fn end_with(&mut self, error: &ApiError) -> Bytes {
@@ -255,16 +224,6 @@ async fn tick(interval: &mut Option<Interval>) {
         }
         None => std::future::pending().await,
     }
-}
-
-fn error_line(error: &ApiError) -> Bytes {
-    line("ERROR", error.to_value())
-}
-
-fn line(word: &str, object: Value) -> Bytes {
-    let mut text = json!({ "type": word, "object": object }).to_string();
-    text.push('\n');
-    text.into()
 }
 
 fn lines(lines: impl Stream<Item = Bytes> + Send + 'static) -> Response<Body> {

@@ -17,6 +17,14 @@ pub struct Shape {
     pub now: Timestamp,
 }
 
+/// Everything that decides how an object is written but the time: equal forms give equal bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Form {
+    accept: Accept,
+    api_version: String,
+    include: Include,
+}
+
 /// What a table row carries of its object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Include {
@@ -33,6 +41,10 @@ impl Shape {
             _ => Include::Metadata,
         };
         Self { accept, kind, include, now }
+    }
+
+    pub fn form(&self) -> Form {
+        Form { accept: self.accept, api_version: self.kind.api_version(), include: self.include }
     }
 
     /// The same at another time, for ages in tables.

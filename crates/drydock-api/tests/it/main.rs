@@ -6,6 +6,7 @@ mod access;
 mod crud;
 mod kubectl;
 mod limits;
+mod listing;
 mod pods;
 mod services;
 mod watching;
@@ -14,7 +15,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use drydock_api::{Api, ApiConfig, NoNode, NodeBackend, Pki};
-use drydock_store::Store;
+use drydock_store::{Options, Store};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -32,8 +33,16 @@ pub async fn world() -> World {
 }
 
 pub async fn world_with(node: Arc<dyn NodeBackend>) -> World {
+    world_of(node, Options::default()).await
+}
+
+pub async fn world_with_store(options: Options) -> World {
+    world_of(Arc::new(NoNode), options).await
+}
+
+async fn world_of(node: Arc<dyn NodeBackend>, options: Options) -> World {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path().join("store.redb")).unwrap();
+    let store = Store::open_with(folder.path().join("store.redb"), options).unwrap();
     let pki = Arc::new(Pki::open(&folder.path().join("pki")).unwrap());
     let api = Api::new(ApiConfig::default(), store, pki.clone(), node).await.unwrap();
     World { client: api.client(), api, pki, folder }
