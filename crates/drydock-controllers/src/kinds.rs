@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{
     ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Service,
     ServiceAccount,
@@ -33,6 +33,7 @@ pub struct Kinds {
     pub daemon_sets: Arc<Kind<DaemonSet>>,
     pub revisions: Arc<Kind<ControllerRevision>>,
     pub jobs: Arc<Kind<Job>>,
+    pub cron_jobs: Arc<Kind<CronJob>>,
     pub services: Arc<Kind<Service>>,
     pub endpoint_slices: Arc<Kind<EndpointSlice>>,
     pub endpoints: Arc<Kind<Endpoints>>,
@@ -88,6 +89,7 @@ impl Kinds {
             daemon_sets: Kind::new(client.clone()),
             revisions: Kind::new(client.clone()),
             jobs: Kind::new(client.clone()),
+            cron_jobs: Kind::new(client.clone()),
             services: Kind::new(client.clone()),
             endpoint_slices: Kind::new(client.clone()),
             endpoints: Kind::new(client.clone()),
@@ -118,6 +120,7 @@ impl Kinds {
             &self.daemon_sets,
             &self.revisions,
             &self.jobs,
+            &self.cron_jobs,
             &self.services,
             &self.endpoint_slices,
             &self.endpoints,

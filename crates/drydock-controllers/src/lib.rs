@@ -10,6 +10,7 @@
 mod cache;
 mod claims;
 mod controller;
+mod cronjob;
 mod cx;
 mod daemonset;
 mod deployment;

@@ -15,8 +15,8 @@ use crate::cx::{Config, Cx};
 use crate::events::{Recorder, write_events};
 use crate::supervise::supervise;
 use crate::{
-    claims, daemonset, deployment, disruption, endpoints, garbage, job, namespace, replicaset, scheduler,
-    serviceaccount, statefulset,
+    claims, cronjob, daemonset, deployment, disruption, endpoints, garbage, job, namespace, replicaset,
+    scheduler, serviceaccount, statefulset,
 };
 
 /// Between tries to make the default StorageClass, while the server is not up yet.
@@ -30,6 +30,7 @@ fn controllers() -> Vec<Controller> {
         statefulset::controller(),
         daemonset::controller(),
         job::controller(),
+        cronjob::controller(),
         claims::controller(),
         claims::volume::controller(),
         scheduler::controller(),

@@ -17,6 +17,7 @@ use k8s_openapi::api::core::v1::{EnvVar, Pod};
 use kube::api::PropagationPolicy;
 
 use self::plan::{Plan, plan};
+pub use self::plan::{ended_as, ended_at};
 use crate::controller::{Controller, Next, Synced};
 use crate::cx::Cx;
 use crate::key::Key;
@@ -148,7 +149,7 @@ async fn write_status(cx: &Cx, observed: &Observed, plan: &Plan) -> Result<(), W
     if after.job.status.as_ref() == Some(&wanted) {
         return Ok(());
     }
-    let just_ended = plan::is_finished(&after.job).is_none();
+    let just_ended = ended_as(&after.job).is_none();
     cx.kinds.jobs.replace_status(&Job { status: Some(wanted), ..(*after.job).clone() }).await?;
     match &plan.verdict {
         plan::Verdict::Complete if just_ended => {

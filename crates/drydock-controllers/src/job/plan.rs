@@ -43,8 +43,8 @@ pub enum Verdict {
 }
 
 pub fn plan(observed: &Observed) -> Plan {
-    if let Some(since) = is_finished(&observed.job) {
-        return plan_ended(observed, since);
+    if ended_as(&observed.job).is_some() {
+        return plan_ended(observed);
     }
     let active: Vec<Arc<Pod>> = observed.pods.iter().filter(|pod| pods::is_active(pod)).cloned().collect();
     let verdict = verdict(observed, active.len());
@@ -61,21 +61,27 @@ pub fn plan(observed: &Observed) -> Plan {
     Plan { create, delete, look_again: deadline, ..Plan::default() }
 }
 
-fn plan_ended(observed: &Observed, since: Option<Time>) -> Plan {
+fn plan_ended(observed: &Observed) -> Plan {
     let ttl = observed.spec.ttl_seconds_after_finished.and_then(|ttl| u64::try_from(ttl).ok());
     let left = ttl
-        .zip(since)
+        .zip(ended_at(&observed.job))
         .map(|(ttl, since)| Duration::from_secs(ttl).saturating_sub(elapsed(&since, observed.now)));
     let expire = left == Some(Duration::ZERO);
     Plan { verdict: Verdict::Ended, expire, look_again: left.filter(|_| !expire), ..Plan::default() }
 }
 
-/// Whether the Job has ended, and when if it says so.
-pub fn is_finished(job: &Job) -> Option<Option<Time>> {
+/// `Complete` or `Failed`; `None` while the Job goes on.
+pub fn ended_as(job: &Job) -> Option<&'static str> {
     let conditions = job.status.as_ref()?.conditions.as_ref()?;
-    let ended =
-        conditions.iter().find(|c| matches!(c.type_.as_str(), "Complete" | "Failed") && c.status == "True");
-    ended.map(|condition| condition.last_transition_time.clone())
+    let is_true = |wanted: &str| conditions.iter().any(|c| c.type_ == wanted && c.status == "True");
+    ["Complete", "Failed"].into_iter().find(|wanted| is_true(wanted))
+}
+
+/// When the Job ended, if it has and says so.
+pub fn ended_at(job: &Job) -> Option<Time> {
+    let how = ended_as(job)?;
+    let conditions = job.status.as_ref()?.conditions.as_ref()?;
+    conditions.iter().find(|c| c.type_ == how)?.last_transition_time.clone()
 }
 
 fn verdict(observed: &Observed, active: usize) -> Verdict {
@@ -165,13 +171,13 @@ fn backoff_left(observed: &Observed) -> Option<Duration> {
         .pods
         .iter()
         .filter(|pod| pods::phase(pod) == "Failed")
-        .filter_map(|pod| ended_at(pod))
+        .filter_map(|pod| pod_ended_at(pod))
         .max()?;
     let wait = FIRST_BACKOFF.saturating_mul(1 << (failed - 1).min(10)).min(LAST_BACKOFF);
     Some(wait.saturating_sub(elapsed(&ended, observed.now))).filter(|left| !left.is_zero())
 }
 
-fn ended_at(pod: &Pod) -> Option<Time> {
+fn pod_ended_at(pod: &Pod) -> Option<Time> {
     let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
     let ended = statuses.iter().filter_map(|s| s.state.as_ref()?.terminated.as_ref()?.finished_at.clone());
     ended.max().or_else(|| pod.metadata.creation_timestamp.clone())

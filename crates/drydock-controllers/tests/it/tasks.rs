@@ -1,7 +1,8 @@
 //! Jobs and DaemonSets.
 
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::kubelet::NODE;
@@ -70,4 +71,40 @@ async fn a_daemon_set_has_a_pod_on_the_node() {
         .await;
     let pods = world.pods().await;
     assert_eq!(pods[0].spec.as_ref().unwrap().node_name.as_deref(), Some(NODE));
+}
+
+#[tokio::test]
+async fn a_cron_job_starts_jobs_and_keeps_only_its_history() {
+    let world = World::start().await;
+    let template = job("Succeeded", json!({}))["spec"].clone();
+    let cron = json!({
+        "metadata": { "name": "tick" },
+        "spec": { "schedule": "@every 1s", "successfulJobsHistoryLimit": 1, "jobTemplate": { "spec": template } },
+    });
+    world.create::<CronJob>(cron).await;
+    let (crons, jobs) = (world.api::<CronJob>(), world.api::<Job>());
+    let first = world
+        .until("a job that succeeded", || async {
+            let status = crons.get("tick").await.ok()?.status?;
+            status.last_successful_time.is_some().then_some(status)
+        })
+        .await;
+    assert!(first.last_schedule_time.is_some());
+    for job in jobs.list(&ListParams::default()).await.unwrap() {
+        assert!(job.metadata.name.as_deref().unwrap().starts_with("tick-"));
+        let annotations = job.metadata.annotations.unwrap();
+        assert!(annotations.contains_key("batch.kubernetes.io/cronjob-scheduled-timestamp"));
+    }
+    crons
+        .patch("tick", &PatchParams::default(), &Patch::Merge(json!({ "spec": { "suspend": true } })))
+        .await
+        .unwrap();
+    world
+        .until("no more than one finished job", || async {
+            let jobs = jobs.list(&ListParams::default()).await.ok()?;
+            let ended =
+                jobs.iter().all(|job| job.status.as_ref().is_some_and(|s| s.completion_time.is_some()));
+            (ended && jobs.items.len() == 1).then_some(())
+        })
+        .await;
 }
