@@ -11,9 +11,6 @@ pub struct ServedKind {
     spec: &'static KindSpec,
 }
 
-/// Kinds that share their stored objects with another group: the first name is where they are kept.
-const SHARED_STORAGE: &[(&str, &str)] = &[("events.k8s.io", "")];
-
 impl ServedKind {
     pub fn find(group: &str, version: &str, plural: &str) -> Option<Self> {
         drydock_kinds::by_plural(group, version, plural).map(|spec| Self { spec })
@@ -117,10 +114,26 @@ impl ServedKind {
         self.spec.selectable_value(object, field)
     }
 
-    /// An object as this kind shows it. Kinds of several groups share one stored form, named by the one served.
+    /// An object as this kind shows it. Kinds of several groups or versions share one stored form; what already has
+    /// this kind's form stays as it is.
     pub fn present(&self, mut object: Value) -> Value {
         if object["apiVersion"] != self.api_version().as_str() {
+            if let Some(stored) = &self.spec.stored {
+                (stored.from)(&mut object);
+            }
             object["apiVersion"] = self.api_version().into();
+        }
+        object
+    }
+
+    /// An object of this kind in the form it is stored in.
+    pub fn shelve(&self, mut object: Value) -> Value {
+        if let Some(stored) = &self.spec.stored {
+            (stored.to)(&mut object);
+            object["apiVersion"] = match stored.group {
+                "" => stored.version.into(),
+                group => format!("{group}/{}", stored.version).into(),
+            };
         }
         object
     }
@@ -128,7 +141,7 @@ impl ServedKind {
     /// Whether stored objects are shown as they are, but for their version's name. What more [`Self::present`] does
     /// for a kind has to be reason for a no here.
     pub fn reads_as_stored(&self) -> bool {
-        true
+        self.spec.stored.is_none()
     }
 
     /// The store key of an object; `namespace` is empty for kinds of the whole cluster.
@@ -145,8 +158,7 @@ impl ServedKind {
     }
 
     fn prefix(&self) -> String {
-        let shared = SHARED_STORAGE.iter().find(|(group, _)| *group == self.group());
-        let group = shared.map_or(self.group(), |(_, stored)| stored);
+        let group = self.spec.stored.map_or(self.group(), |stored| stored.group);
         format!("{}/{}/", if group.is_empty() { "core" } else { group }, self.plural())
     }
 }

@@ -215,7 +215,7 @@ pub(crate) async fn commit(cx: &Cx, old: &Object, new: Value, dry_run: bool) -> 
     let expect = Expect::At(old.revision);
     let txn = match vanishes {
         true => Txn::new().delete(key, expect),
-        false => Txn::new().put(key, stored::encode(&new)?, expect),
+        false => Txn::new().put(key, stored::encode(&cx.kind.shelve(new.clone()))?, expect),
     };
     match cx.server.store.write(txn).await {
         Ok(revision) => {

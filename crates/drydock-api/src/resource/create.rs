@@ -69,7 +69,7 @@ async fn put(cx: &Cx, mut new: Value, dry_run: bool) -> Result<Value, ApiError> 
             None => Ok(new),
         };
     }
-    let mut txn = Txn::new().put(&*key, stored::encode(&new)?, Expect::Absent);
+    let mut txn = Txn::new().put(&*key, stored::encode(&cx.kind.shelve(new.clone()))?, Expect::Absent);
     let home = cx.path.namespace.as_ref().map(|namespace| format!("core/namespaces//{namespace}"));
     if let Some(home) = &home {
         txn = txn.check(&**home, Expect::Present);

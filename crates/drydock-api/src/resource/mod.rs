@@ -37,6 +37,7 @@ pub(crate) async fn answer(cx: &Cx, verb: &str, body: Body) -> Result<Response<B
         return Err(ApiError::no_such_path());
     }
     match verb {
+        "create" if cx.kind.is("", "bindings") => subresource::bind(cx, body).await,
         "get" => read::get(cx),
         "list" => read::list(cx),
         "create" => create::create(cx, body).await,
@@ -68,7 +69,9 @@ impl Cx {
     }
 
     pub fn load_if_present(&self) -> Result<Option<Object>, ApiError> {
-        self.server.store.get(&self.store_key()).as_ref().map(stored::decode).transpose()
+        let entry = self.server.store.get(&self.store_key());
+        let object = entry.as_ref().map(stored::decode).transpose()?;
+        Ok(object.map(|object| Object { value: self.kind.present(object.value), ..object }))
     }
 
     pub fn not_found(&self) -> ApiError {

@@ -99,7 +99,7 @@ pub(crate) fn matching(cx: &Cx) -> Result<Vec<Value>, ApiError> {
     let prefix = cx.kind.prefix_in(cx.path.namespace.as_deref());
     let page = cx.server.store.list(List { prefix: &prefix, ..List::default() });
     let page = page.map_err(|compacted| ApiError::expired(compacted.to_string()))?;
-    let objects = page.items.iter().map(|item| Ok(stored::decode(&item.entry)?.value));
+    let objects = page.items.iter().map(|item| Ok(cx.kind.present(stored::decode(&item.entry)?.value)));
     let matches =
         |object: &Result<Value, ApiError>| object.as_ref().map_or(true, |o| filter.matches(&cx.kind, o));
     objects.filter(matches).collect()

@@ -9,6 +9,7 @@ mod limits;
 mod listing;
 mod pods;
 mod services;
+mod shared;
 mod watching;
 
 use std::net::Ipv4Addr;
