@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::server::{Cx, Permit};
 use crate::status::ApiError;
 use crate::stored::{self, Object};
+use crate::wire::body::{self, Decoded};
 use crate::wire::table::Shape;
 use crate::wire::{self, Accept};
 use crate::{subresource, watch};
@@ -85,6 +86,12 @@ impl Cx {
     /// An object in the form the client asked for, in the version it asked for.
     pub fn reply(&self, code: StatusCode, object: Value) -> Result<Response<Body>, ApiError> {
         Ok(wire::json(code, &self.shape()?.one(self.kind.present(object))))
+    }
+
+    /// The object in a body that should be of the addressed kind.
+    pub fn decode(&self, bytes: &[u8]) -> Result<Decoded, ApiError> {
+        let (api_version, kind) = (self.kind.api_version(), self.kind.kind());
+        body::decode_as(bytes, body::media_type(&self.headers), Some((&api_version, kind)))
     }
 
     /// Namespaced kinds are written inside a namespace, cluster-wide ones never.

@@ -8,6 +8,7 @@ mod kubectl;
 mod limits;
 mod listing;
 mod pods;
+mod protobuf;
 mod services;
 mod shared;
 mod watching;
