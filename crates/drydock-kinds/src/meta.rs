@@ -14,45 +14,51 @@ const MAX_ANNOTATIONS_BYTES: usize = 256 * 1024;
 impl KindSpec {
     /// All reasons to refuse `new`, or its update over `old`. Call after conforming, defaulting and preparing.
     pub fn check(&self, new: &Value, old: Option<&Value>) -> Vec<FieldError> {
-        let mut errors = self.check_metadata(new, old);
+        let mut errors = check(self.name_rule, self.is_namespaced(), new, old);
         errors.extend((self.validate)(new, old));
         errors
     }
+}
 
-    fn check_metadata(&self, new: &Value, old: Option<&Value>) -> Vec<FieldError> {
-        let path = Path::root("metadata");
-        let mut errors = self.check_names(new, &path);
-        errors.extend(labels(new, "/metadata/labels", &path.child("labels")));
-        errors.extend(annotations(new, &path.child("annotations")));
-        errors.extend(owners(new, &path.child("ownerReferences")));
-        if let Some(old) = old {
-            errors.extend(unchanged(new, old, &path));
-        }
-        errors
+/// The rules for metadata, the same for every kind, custom ones included.
+pub(crate) fn check(
+    rule: NameRule,
+    is_namespaced: bool,
+    new: &Value,
+    old: Option<&Value>,
+) -> Vec<FieldError> {
+    let path = Path::root("metadata");
+    let mut errors = check_names(rule, is_namespaced, new, &path);
+    errors.extend(labels(new, "/metadata/labels", &path.child("labels")));
+    errors.extend(annotations(new, &path.child("annotations")));
+    errors.extend(owners(new, &path.child("ownerReferences")));
+    if let Some(old) = old {
+        errors.extend(unchanged(new, old, &path));
     }
+    errors
+}
 
-    fn check_names(&self, new: &Value, path: &Path) -> Vec<FieldError> {
-        let mut errors = Vec::new();
-        let name = text(new, "/metadata/name");
-        if name.is_empty() {
-            errors.push(FieldError::required(&path.child("name"), "name or generateName is required"));
-        } else if let Some(complaint) = self.name_rule.complaint(name) {
-            errors.push(FieldError::invalid(&path.child("name"), name, complaint));
-        }
-        let namespace = text(new, "/metadata/namespace");
-        match (self.is_namespaced(), namespace.is_empty()) {
-            (true, true) => errors.push(FieldError::required(&path.child("namespace"), "")),
-            (false, false) => {
-                errors.push(FieldError::forbidden(&path.child("namespace"), "not allowed on this type"));
-            }
-            (true, false) => errors.extend(
-                names::label(namespace)
-                    .map(|complaint| FieldError::invalid(&path.child("namespace"), namespace, complaint)),
-            ),
-            (false, true) => {}
-        }
-        errors
+fn check_names(rule: NameRule, is_namespaced: bool, new: &Value, path: &Path) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let name = text(new, "/metadata/name");
+    if name.is_empty() {
+        errors.push(FieldError::required(&path.child("name"), "name or generateName is required"));
+    } else if let Some(complaint) = rule.complaint(name) {
+        errors.push(FieldError::invalid(&path.child("name"), name, complaint));
     }
+    let namespace = text(new, "/metadata/namespace");
+    match (is_namespaced, namespace.is_empty()) {
+        (true, true) => errors.push(FieldError::required(&path.child("namespace"), "")),
+        (false, false) => {
+            errors.push(FieldError::forbidden(&path.child("namespace"), "not allowed on this type"));
+        }
+        (true, false) => errors.extend(
+            names::label(namespace)
+                .map(|complaint| FieldError::invalid(&path.child("namespace"), namespace, complaint)),
+        ),
+        (false, true) => {}
+    }
+    errors
 }
 
 impl NameRule {

@@ -19,20 +19,6 @@ pub type PrepareFn = fn(&mut Value, Option<&Value>);
 /// Checks a new object; with the stored object it also checks what must not change.
 pub type ValidateFn = fn(&Value, Option<&Value>) -> Vec<FieldError>;
 
-/// Changes an object between the form its kind shows and the form it is stored in.
-pub type ConvertFn = fn(&mut Value);
-
-/// The kind under which objects are kept when another group or version shows the same objects.
-#[derive(Debug, Clone, Copy)]
-pub struct Stored {
-    pub group: &'static str,
-    pub version: &'static str,
-    /// From the shown form to the stored one.
-    pub to: ConvertFn,
-    /// From the stored form to the shown one.
-    pub from: ConvertFn,
-}
-
 /// Everything the engine knows about one built-in kind.
 #[derive(Debug, Clone, Copy)]
 pub struct KindSpec {
@@ -47,7 +33,7 @@ pub struct KindSpec {
     pub verbs: &'static [&'static str],
     /// Whether `/status` is served and the main resource ignores `status`.
     pub status: bool,
-    pub scale: Option<Scale>,
+    pub scale: Option<Scale<'static>>,
     /// Read them through [`KindSpec::table_columns`].
     pub columns: &'static [Column],
     /// Whether `columns` starts with its own NAME.
@@ -59,8 +45,6 @@ pub struct KindSpec {
     pub default: DefaultFn,
     pub prepare: PrepareFn,
     pub validate: ValidateFn,
-    /// `None` for kinds that are stored as they are shown.
-    pub stored: Option<Stored>,
 }
 
 /// Whether objects live in a namespace.
@@ -96,11 +80,11 @@ pub enum Generation {
 
 /// Where the scale subresource finds its numbers, as JSON pointers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Scale {
-    pub spec_replicas: &'static str,
-    pub status_replicas: &'static str,
-    /// A `LabelSelector` or a plain label map.
-    pub selector: &'static str,
+pub struct Scale<'a> {
+    pub spec_replicas: &'a str,
+    pub status_replicas: &'a str,
+    /// A `LabelSelector`, a plain label map, or the text of a selector; empty when the kind has none.
+    pub selector: &'a str,
 }
 
 /// A field that a field selector may name.
@@ -119,7 +103,7 @@ pub const ALL_VERBS: &[&str] =
 
 const AGE_ONLY: &[Column] = &[Column::age()];
 
-const SCALE: Scale = Scale {
+const SCALE: Scale<'static> = Scale {
     spec_replicas: "/spec/replicas",
     status_replicas: "/status/replicas",
     selector: "/spec/selector",
@@ -156,20 +140,7 @@ impl KindSpec {
             default: |_| {},
             prepare: |_, _| {},
             validate: |_, _| Vec::new(),
-            stored: None,
         }
-    }
-
-    /// Offers fewer verbs than [`ALL_VERBS`].
-    pub const fn verbs(mut self, verbs: &'static [&'static str]) -> Self {
-        self.verbs = verbs;
-        self
-    }
-
-    /// Shares the stored objects of another group or version of the same plural.
-    pub const fn stored_as(mut self, stored: Stored) -> Self {
-        self.stored = Some(stored);
-        self
     }
 
     pub const fn short_names(mut self, names: &'static [&'static str]) -> Self {

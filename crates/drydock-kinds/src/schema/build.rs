@@ -9,8 +9,6 @@ use serde_json::Value;
 
 use super::types::{Definition, ListType, Member, Node, NodeShape, PatchStrategy, Schema, Shape};
 
-const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
-const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 const REFERENCE: &str = "#/components/schemas/";
 
 /// Definitions whose meaning their schema does not tell.
@@ -39,25 +37,6 @@ pub(super) fn schema(
         schema.definitions.push(Definition { name: name.into_boxed_str(), node });
     }
     schema
-}
-
-/// A schema of one custom kind, with the metadata that every object has.
-pub(super) fn custom(group: &str, version: &str, kind: &str, source: &Value) -> Schema {
-    let fallback = || serde_json::json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
-    let mut source = if source.is_object() { source.clone() } else { fallback() };
-    if let Some(Value::Object(fields)) = source.get_mut("properties") {
-        let metadata = serde_json::json!({ "$ref": format!("{REFERENCE}{OBJECT_META}") });
-        fields.insert("metadata".to_owned(), metadata);
-        for name in ["apiVersion", "kind"] {
-            fields.insert(name.to_owned(), serde_json::json!({ "type": "string" }));
-        }
-    }
-    source["x-kubernetes-group-version-kind"] =
-        serde_json::json!([{ "group": group, "version": version, "kind": kind }]);
-    let own = || std::iter::once(kind.to_owned());
-    let names = super::artefact::names().filter(|name| name.starts_with(META)).chain(own());
-    let shared = super::artefact::definitions().filter(|(name, _)| name.starts_with(META));
-    schema(names, shared.chain(own().zip([source])))
 }
 
 /// The one kind a definition stands for; shared ones such as `DeleteOptions` list many and stand for none.

@@ -9,6 +9,7 @@
 mod artefact;
 mod build;
 mod conform;
+pub(crate) mod custom;
 mod duplicates;
 pub mod openapi;
 mod quantity;

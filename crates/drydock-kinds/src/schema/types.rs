@@ -37,6 +37,10 @@ pub(crate) enum NodeShape {
     Reference(usize),
     /// Sorted by name; a slice because a map of maps would double the memory of the index.
     Struct(Box<[(Box<str>, Member)]>),
+    /// A structure that may have fields beyond the named ones, all of one type.
+    Open(Box<[(Box<str>, Member)]>, Box<Member>),
+    /// A definition of the built-in schema.
+    Builtin(&'static str),
     Map(Box<Node>),
     List(Box<Node>, ListType),
     Scalar(Shape),
@@ -117,11 +121,6 @@ impl Schema {
         &BUILTIN
     }
 
-    /// A schema of its own for one custom kind, from its `openAPIV3Schema`.
-    pub fn custom(group: &str, version: &str, kind: &str, source: &serde_json::Value) -> Schema {
-        super::build::custom(group, version, kind, source)
-    }
-
     /// The type of a whole object of this kind.
     pub fn kind(&self, group: &str, version: &str, kind: &str) -> Option<Type<'_>> {
         let key = (group.to_owned(), version.to_owned(), kind.to_owned());
@@ -160,9 +159,11 @@ impl Schema {
 impl Node {
     fn references(&self, out: &mut Vec<usize>) {
         match &self.shape {
-            NodeShape::Any | NodeShape::Scalar(_) => {}
+            NodeShape::Any | NodeShape::Scalar(_) | NodeShape::Builtin(_) => {}
             NodeShape::Reference(index) => out.push(*index),
-            NodeShape::Struct(members) => members.iter().for_each(|(_, member)| member.node.references(out)),
+            NodeShape::Struct(members) | NodeShape::Open(members, _) => {
+                members.iter().for_each(|(_, member)| member.node.references(out));
+            }
             NodeShape::Map(item) | NodeShape::List(item, _) => item.references(out),
         }
     }
@@ -172,9 +173,17 @@ impl<'s> Type<'s> {
     fn new(schema: &'s Schema, node: &'s Node) -> Self {
         // A reference may declare a shared structure atomic at this one place only.
         let mut atomic = node.atomic;
-        let (mut node, mut name) = (node, None);
-        while let NodeShape::Reference(index) = node.shape {
-            let target = &schema.definitions[index];
+        let (mut schema, mut node, mut name) = (schema, node, None);
+        loop {
+            let index = match node.shape {
+                NodeShape::Reference(index) => Some(index),
+                NodeShape::Builtin(name) => {
+                    schema = Schema::builtin();
+                    schema.by_name.get(name).copied()
+                }
+                _ => None,
+            };
+            let Some(target) = index.and_then(|index| schema.definitions.get(index)) else { break };
             (node, name) = (&target.node, Some(&*target.name));
             atomic |= node.atomic;
         }
@@ -183,8 +192,8 @@ impl<'s> Type<'s> {
 
     pub fn shape(self) -> Shape {
         match &self.node.shape {
-            NodeShape::Any | NodeShape::Reference(_) => Shape::Any,
-            NodeShape::Struct(_) => Shape::Struct,
+            NodeShape::Any | NodeShape::Reference(_) | NodeShape::Builtin(_) => Shape::Any,
+            NodeShape::Struct(_) | NodeShape::Open(..) => Shape::Struct,
             NodeShape::Map(_) => Shape::Map,
             NodeShape::List(..) => Shape::List,
             NodeShape::Scalar(shape) => *shape,
@@ -198,15 +207,20 @@ impl<'s> Type<'s> {
 
     /// The field `name` of a structure.
     pub fn field(self, name: &str) -> Option<Field<'s>> {
-        let NodeShape::Struct(members) = &self.node.shape else { return None };
-        let index = members.binary_search_by(|(known, _)| (**known).cmp(name)).ok()?;
-        members.get(index).map(|(_, member)| Field { ty: Type::new(self.schema, &member.node), member })
+        let (members, rest) = match &self.node.shape {
+            NodeShape::Struct(members) => (members, None),
+            NodeShape::Open(members, rest) => (members, Some(&**rest)),
+            _ => return None,
+        };
+        let index = members.binary_search_by(|(known, _)| (**known).cmp(name)).ok();
+        let member = index.and_then(|index| members.get(index)).map(|(_, member)| member).or(rest)?;
+        Some(Field { ty: Type::new(self.schema, &member.node), member })
     }
 
     /// All fields of a structure, by name.
     pub fn fields(self) -> impl Iterator<Item = (&'s str, Field<'s>)> {
         let members = match &self.node.shape {
-            NodeShape::Struct(members) => Some(members.iter()),
+            NodeShape::Struct(members) | NodeShape::Open(members, _) => Some(members.iter()),
             _ => None,
         };
         members
