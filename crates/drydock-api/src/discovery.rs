@@ -18,7 +18,7 @@ const AGGREGATED_V2: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIG
 const AGGREGATED_V2BETA1: &str = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
 
 pub(crate) fn answer(
-    _server: &Server,
+    server: &Server,
     path: &str,
     request: &Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
@@ -31,15 +31,15 @@ pub(crate) fn answer(
     match words.as_slice() {
         ["healthz" | "livez" | "readyz", ..] => Ok(health(words[0], request.uri().query())),
         ["version"] => ok(version()),
-        ["api"] => Ok(roots(form, true)),
-        ["apis"] => Ok(roots(form, false)),
-        ["api", version] => ok(resources("", version)?),
-        ["apis", group] => ok(group_document(group)?),
-        ["apis", group, version] => ok(resources(group, version)?),
+        ["api"] => Ok(roots(server, form, true)),
+        ["apis"] => Ok(roots(server, form, false)),
+        ["api", version] => ok(resources(server, "", version)?),
+        ["apis", group] => ok(group_document(server, group)?),
+        ["apis", group, version] => ok(resources(server, group, version)?),
         ["openapi", "v3"] => ok(openapi_index()),
         ["openapi", "v3", "api", version] => openapi_document("", version),
         ["openapi", "v3", "apis", group, version] => openapi_document(group, version),
-        [] => ok(json!({ "paths": root_paths() })),
+        [] => ok(json!({ "paths": root_paths(server) })),
         _ => Err(ApiError::no_such_path()),
     }
 }
@@ -79,8 +79,8 @@ fn owned(list: &[&str]) -> Vec<String> {
     list.iter().map(|text| (*text).to_owned()).collect()
 }
 
-fn entries() -> Vec<Entry> {
-    let mut entries: Vec<Entry> = ServedKind::all().flat_map(|kind| entries_of(&kind)).collect();
+fn entries(server: &Server) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = server.kinds().iter().flat_map(entries_of).collect();
     entries.extend(review::REVIEWS.iter().map(|review| Entry {
         group: review.group.to_owned(),
         version: "v1".to_owned(),
@@ -107,8 +107,8 @@ fn entries_of(kind: &ServedKind) -> Vec<Entry> {
         namespaced: kind.is_namespaced(),
         speaks,
         verbs: owned(verbs),
-        short_names: if subresource.is_empty() { owned(kind.short_names()) } else { Vec::new() },
-        categories: if subresource.is_empty() { owned(kind.categories()) } else { Vec::new() },
+        short_names: if subresource.is_empty() { owned(&kind.short_names()) } else { Vec::new() },
+        categories: if subresource.is_empty() { owned(&kind.categories()) } else { Vec::new() },
     };
     let mut entries = vec![entry("", own.clone(), kind.verbs())];
     let through_object = ["get", "patch", "update"];
@@ -140,8 +140,8 @@ fn groups(entries: &[Entry]) -> Vec<(String, Vec<String>)> {
     groups
 }
 
-fn roots(form: DiscoveryForm, core: bool) -> Response<Body> {
-    let entries = entries();
+fn roots(server: &Server, form: DiscoveryForm, core: bool) -> Response<Body> {
+    let entries = entries(server);
     match form {
         DiscoveryForm::Aggregated(version) => {
             let content_type = if version == "v2" { AGGREGATED_V2 } else { AGGREGATED_V2BETA1 };
@@ -177,8 +177,8 @@ fn group_value(group: &str, versions: &[String]) -> Value {
     })
 }
 
-fn group_document(group: &str) -> Result<Value, ApiError> {
-    let groups = groups(&entries());
+fn group_document(server: &Server, group: &str) -> Result<Value, ApiError> {
+    let groups = groups(&entries(server));
     let (group, versions) =
         groups.iter().find(|(name, _)| name == group).ok_or_else(ApiError::no_such_path)?;
     let mut value = group_value(group, versions);
@@ -187,8 +187,8 @@ fn group_document(group: &str) -> Result<Value, ApiError> {
     Ok(value)
 }
 
-fn resources(group: &str, version: &str) -> Result<Value, ApiError> {
-    let list: Vec<Value> = entries()
+fn resources(server: &Server, group: &str, version: &str) -> Result<Value, ApiError> {
+    let list: Vec<Value> = entries(server)
         .iter()
         .filter(|entry| entry.group == group && entry.version == version)
         .map(legacy_entry)
@@ -285,8 +285,8 @@ fn openapi_document(group: &str, version: &str) -> Result<Response<Body>, ApiErr
     Ok(wire::bytes_as(StatusCode::OK, text, "application/json"))
 }
 
-fn root_paths() -> Vec<String> {
-    let groups = groups(&entries());
+fn root_paths(server: &Server) -> Vec<String> {
+    let groups = groups(&entries(server));
     let served = groups.iter().flat_map(|(group, versions)| {
         versions.iter().map(move |version| match group.as_str() {
             "" => format!("/api/{version}"),

@@ -9,6 +9,7 @@
 mod admission;
 mod auth;
 mod bootstrap;
+mod custom;
 mod discovery;
 mod expiry;
 mod meta;

@@ -1,75 +1,165 @@
-//! A kind as the server sees it, so that custom kinds can take the same path as built-in ones.
+//! A kind as the server sees it, so that custom kinds take the same path as built-in ones.
+//!
+//! Start at [`ServedKind`]. Built-in kinds come from the catalog, custom ones from the [`Registry`](crate::custom::Registry).
 
-use drydock_kinds::schema::{Schema, Type};
-use drydock_kinds::spec::Scale;
-use drydock_kinds::{Column, FieldError, KindSpec};
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use drydock_kinds::schema::{self, Mismatch, Schema, Type};
+use drydock_kinds::spec::{ALL_VERBS, Scale};
+use drydock_kinds::{Column, CustomColumn, CustomKind, FieldError, KindSpec};
+use jiff::Timestamp;
 use serde_json::Value;
 
-/// One served kind. Cheap to copy; everything handlers need goes through its methods.
-#[derive(Debug, Clone, Copy)]
+/// One served kind. Cheap to clone; everything handlers need goes through its methods.
+#[derive(Debug, Clone)]
 pub struct ServedKind {
-    spec: &'static KindSpec,
+    origin: Origin,
 }
 
+#[derive(Debug, Clone)]
+enum Origin {
+    Builtin(&'static KindSpec),
+    Custom(Arc<CustomKind>),
+}
+
+/// A column of a kind's table, whatever brought the kind.
+#[derive(Debug, Clone, Copy)]
+pub enum ServedColumn<'a> {
+    Builtin(&'static Column),
+    Custom(&'a CustomColumn),
+}
+
+/// Kinds that share their stored objects with another group: the first name is where they are kept.
+const SHARED_STORAGE: &[(&str, &str)] = &[("events.k8s.io", "")];
+
 impl ServedKind {
+    /// A built-in kind.
     pub fn find(group: &str, version: &str, plural: &str) -> Option<Self> {
-        drydock_kinds::by_plural(group, version, plural).map(|spec| Self { spec })
+        drydock_kinds::by_plural(group, version, plural).map(Self::builtin)
     }
 
+    /// All built-in kinds.
     pub fn all() -> impl Iterator<Item = Self> {
-        drydock_kinds::catalog().iter().map(|spec| Self { spec })
+        drydock_kinds::catalog().iter().map(Self::builtin)
+    }
+
+    fn builtin(spec: &'static KindSpec) -> Self {
+        Self { origin: Origin::Builtin(spec) }
+    }
+
+    pub fn of_custom(kind: Arc<CustomKind>) -> Self {
+        Self { origin: Origin::Custom(kind) }
+    }
+
+    /// The custom kind behind this one, when it is one.
+    pub fn custom(&self) -> Option<&Arc<CustomKind>> {
+        match &self.origin {
+            Origin::Builtin(_) => None,
+            Origin::Custom(kind) => Some(kind),
+        }
     }
 
     pub fn group(&self) -> &str {
-        self.spec.group
+        match &self.origin {
+            Origin::Builtin(spec) => spec.group,
+            Origin::Custom(kind) => &kind.group,
+        }
     }
 
     pub fn version(&self) -> &str {
-        self.spec.version
+        match &self.origin {
+            Origin::Builtin(spec) => spec.version,
+            Origin::Custom(kind) => &kind.version,
+        }
     }
 
     pub fn kind(&self) -> &str {
-        self.spec.kind
+        match &self.origin {
+            Origin::Builtin(spec) => spec.kind,
+            Origin::Custom(kind) => &kind.kind,
+        }
+    }
+
+    pub fn list_kind(&self) -> String {
+        match &self.origin {
+            Origin::Builtin(spec) => format!("{}List", spec.kind),
+            Origin::Custom(kind) => kind.list_kind.clone(),
+        }
     }
 
     pub fn plural(&self) -> &str {
-        self.spec.plural
+        match &self.origin {
+            Origin::Builtin(spec) => spec.plural,
+            Origin::Custom(kind) => &kind.plural,
+        }
     }
 
     pub fn singular(&self) -> String {
-        self.spec.singular()
+        match &self.origin {
+            Origin::Builtin(spec) => spec.singular(),
+            Origin::Custom(kind) => kind.singular.clone(),
+        }
     }
 
     pub fn api_version(&self) -> String {
-        self.spec.api_version()
+        match &self.origin {
+            Origin::Builtin(spec) => spec.api_version(),
+            Origin::Custom(kind) => kind.api_version(),
+        }
     }
 
     pub fn is_namespaced(&self) -> bool {
-        self.spec.is_namespaced()
+        match &self.origin {
+            Origin::Builtin(spec) => spec.is_namespaced(),
+            Origin::Custom(kind) => kind.is_namespaced(),
+        }
     }
 
-    pub fn short_names(&self) -> &[&str] {
-        self.spec.short_names
+    pub fn short_names(&self) -> Vec<&str> {
+        match &self.origin {
+            Origin::Builtin(spec) => spec.short_names.to_vec(),
+            Origin::Custom(kind) => kind.short_names.iter().map(String::as_str).collect(),
+        }
     }
 
-    pub fn categories(&self) -> &[&str] {
-        self.spec.categories
+    pub fn categories(&self) -> Vec<&str> {
+        match &self.origin {
+            Origin::Builtin(spec) => spec.categories.to_vec(),
+            Origin::Custom(kind) => kind.categories.iter().map(String::as_str).collect(),
+        }
     }
 
     pub fn verbs(&self) -> &[&str] {
-        self.spec.verbs
+        match &self.origin {
+            Origin::Builtin(spec) => spec.verbs,
+            Origin::Custom(_) => ALL_VERBS,
+        }
     }
 
-    pub fn columns(&self) -> impl Iterator<Item = &'static Column> {
-        self.spec.table_columns()
+    pub fn columns(&self) -> Vec<ServedColumn<'_>> {
+        match &self.origin {
+            Origin::Builtin(spec) => spec.table_columns().map(ServedColumn::Builtin).collect(),
+            Origin::Custom(kind) => kind.columns.iter().map(ServedColumn::Custom).collect(),
+        }
     }
 
     pub fn has_status(&self) -> bool {
-        self.spec.status
+        match &self.origin {
+            Origin::Builtin(spec) => spec.status,
+            Origin::Custom(kind) => kind.status,
+        }
     }
 
-    pub fn scale(&self) -> Option<Scale> {
-        self.spec.scale
+    pub fn scale(&self) -> Option<Scale<'_>> {
+        match &self.origin {
+            Origin::Builtin(spec) => spec.scale,
+            Origin::Custom(kind) => kind.scale.as_ref().map(|scale| Scale {
+                spec_replicas: &scale.spec_replicas,
+                status_replicas: &scale.status_replicas,
+                selector: &scale.selector,
+            }),
+        }
     }
 
     pub fn is(&self, group: &str, plural: &str) -> bool {
@@ -78,70 +168,94 @@ impl ServedKind {
 
     /// Built-in kinds merge strategically; custom ones answer 415 to that patch type.
     pub fn merges_strategically(&self) -> bool {
-        true
+        matches!(self.origin, Origin::Builtin(_))
     }
 
     /// The type of the whole object; `None` while a kind has no published schema.
-    pub fn root(&self) -> Option<Type<'static>> {
-        Schema::builtin().kind(self.group(), self.version(), self.kind())
+    pub fn root(&self) -> Option<Type<'_>> {
+        match &self.origin {
+            Origin::Builtin(spec) => Schema::builtin().kind(spec.group, spec.version, spec.kind),
+            Origin::Custom(kind) => kind.root(),
+        }
+    }
+
+    /// Brings an object into the shape of its kind; returns the unknown fields that were dropped.
+    pub fn conform(&self, object: &mut Value) -> Result<Vec<String>, Mismatch> {
+        match (&self.origin, self.root()) {
+            (Origin::Custom(kind), _) => kind.conform(object),
+            (Origin::Builtin(_), Some(root)) => schema::conform(object, root),
+            (Origin::Builtin(_), None) => Ok(Vec::new()),
+        }
     }
 
     pub fn excluded_fields(&self, subresource: &str) -> &'static [&'static str] {
-        self.spec.excluded_fields(subresource)
+        match &self.origin {
+            Origin::Builtin(spec) => spec.excluded_fields(subresource),
+            Origin::Custom(kind) => kind.excluded_fields(subresource),
+        }
     }
 
     pub fn apply_defaults(&self, object: &mut Value) {
-        (self.spec.default)(object);
+        match &self.origin {
+            Origin::Builtin(spec) => (spec.default)(object),
+            Origin::Custom(kind) => kind.apply_defaults(object),
+        }
     }
 
     pub fn prepare(&self, object: &mut Value, old: Option<&Value>) {
-        (self.spec.prepare)(object, old);
+        if let Origin::Builtin(spec) = &self.origin {
+            (spec.prepare)(object, old);
+        }
     }
 
     pub fn validate(&self, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
-        self.spec.check(object, old)
+        match &self.origin {
+            Origin::Builtin(spec) => spec.check(object, old),
+            Origin::Custom(kind) => kind.check(object, old),
+        }
     }
 
     pub fn next_generation(&self, new: &Value, old: Option<&Value>) -> Option<i64> {
-        self.spec.next_generation(new, old)
+        match &self.origin {
+            Origin::Builtin(spec) => spec.next_generation(new, old),
+            Origin::Custom(kind) => Some(kind.next_generation(new, old)),
+        }
     }
 
     pub fn has_generation(&self) -> bool {
-        self.spec.generation != drydock_kinds::Generation::None
+        match &self.origin {
+            Origin::Builtin(spec) => spec.generation != drydock_kinds::Generation::None,
+            Origin::Custom(_) => true,
+        }
     }
 
     pub fn selectable_value(&self, object: &Value, field: &str) -> Option<String> {
-        self.spec.selectable_value(object, field)
+        match &self.origin {
+            Origin::Builtin(spec) => spec.selectable_value(object, field),
+            Origin::Custom(kind) => kind.selectable_value(object, field),
+        }
     }
 
-    /// An object as this kind shows it. Kinds of several groups or versions share one stored form; what already has
-    /// this kind's form stays as it is.
+    /// Whether stored objects can be handed out as they lie there, given that they name this version.
+    pub fn reads_as_stored(&self) -> bool {
+        matches!(self.origin, Origin::Builtin(_))
+    }
+
+    /// An object as this kind shows it. Kinds of several groups share one stored form, named by the one served.
     pub fn present(&self, mut object: Value) -> Value {
-        if object["apiVersion"] != self.api_version().as_str() {
-            if let Some(stored) = &self.spec.stored {
-                (stored.from)(&mut object);
-            }
+        if let Origin::Custom(kind) = &self.origin {
+            kind.present(&mut object);
+        } else if object["apiVersion"] != self.api_version().as_str() {
             object["apiVersion"] = self.api_version().into();
         }
         object
     }
 
-    /// An object of this kind in the form it is stored in.
-    pub fn shelve(&self, mut object: Value) -> Value {
-        if let Some(stored) = &self.spec.stored {
-            (stored.to)(&mut object);
-            object["apiVersion"] = match stored.group {
-                "" => stored.version.into(),
-                group => format!("{group}/{}", stored.version).into(),
-            };
+    /// An object as it is stored.
+    pub fn to_storage(&self, object: &mut Value) {
+        if let Origin::Custom(kind) = &self.origin {
+            kind.to_storage(object);
         }
-        object
-    }
-
-    /// Whether stored objects are shown as they are, but for their version's name. What more [`Self::present`] does
-    /// for a kind has to be reason for a no here.
-    pub fn reads_as_stored(&self) -> bool {
-        self.spec.stored.is_none()
     }
 
     /// The store key of an object; `namespace` is empty for kinds of the whole cluster.
@@ -158,7 +272,74 @@ impl ServedKind {
     }
 
     fn prefix(&self) -> String {
-        let group = self.spec.stored.map_or(self.group(), |stored| stored.group);
+        let shared = SHARED_STORAGE.iter().find(|(group, _)| *group == self.group());
+        let group = shared.map_or(self.group(), |(_, stored)| stored);
         format!("{}/{}/", if group.is_empty() { "core" } else { group }, self.plural())
+    }
+
+    /// What tells one served kind from another: a changed definition makes a new kind.
+    fn identity(&self) -> usize {
+        match &self.origin {
+            Origin::Builtin(spec) => std::ptr::from_ref(*spec) as usize,
+            Origin::Custom(kind) => Arc::as_ptr(kind) as usize,
+        }
+    }
+}
+
+impl PartialEq for ServedKind {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity() == other.identity()
+    }
+}
+
+impl Eq for ServedKind {}
+
+impl Hash for ServedKind {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.identity().hash(state);
+    }
+}
+
+impl ServedColumn<'_> {
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Builtin(column) => column.name,
+            Self::Custom(column) => &column.name,
+        }
+    }
+
+    pub fn type_name(&self) -> &str {
+        match self {
+            Self::Builtin(column) => column.kind.as_str(),
+            Self::Custom(column) => &column.kind,
+        }
+    }
+
+    pub fn format(&self) -> &str {
+        match self {
+            Self::Builtin(column) => column.format,
+            Self::Custom(column) => &column.format,
+        }
+    }
+
+    pub fn description(&self) -> &str {
+        match self {
+            Self::Builtin(column) => column.description,
+            Self::Custom(column) => &column.description,
+        }
+    }
+
+    pub fn priority(&self) -> i64 {
+        match self {
+            Self::Builtin(column) => i64::from(column.priority),
+            Self::Custom(column) => column.priority,
+        }
+    }
+
+    pub fn value(&self, object: &Value, now: Timestamp) -> Value {
+        match self {
+            Self::Builtin(column) => column.value(object, now),
+            Self::Custom(column) => column.value(object, now),
+        }
     }
 }

@@ -21,7 +21,7 @@ use crate::pki::Pki;
 use crate::request::{Query, ResourcePath, Target};
 use crate::served::ServedKind;
 use crate::status::ApiError;
-use crate::{bootstrap, discovery, expiry, resource, review, wire};
+use crate::{bootstrap, custom, discovery, expiry, resource, review, wire};
 
 /// Bounds and addresses of the API.
 #[derive(Debug, Clone)]
@@ -67,6 +67,7 @@ pub(crate) struct Server {
     pub store: Store,
     pub pki: Arc<Pki>,
     pub node: Arc<dyn NodeBackend>,
+    pub custom: custom::Registry,
     /// Held while a Service's addresses are chosen and stored, so that none is given twice.
     pub service_addresses: Mutex<()>,
     pub shutdown: CancellationToken,
@@ -96,6 +97,7 @@ impl Api {
         let server = Arc::new(Server {
             requests: Arc::new(Semaphore::new(config.max_requests)),
             watches: Arc::new(Semaphore::new(config.max_watches)),
+            custom: custom::Registry::default(),
             service_addresses: Mutex::new(()),
             shutdown: CancellationToken::new(),
             config,
@@ -103,7 +105,9 @@ impl Api {
             pki,
             node,
         });
+        server.custom.load(&server.store)?;
         bootstrap::run(&server).await?;
+        custom::cleanup::resume(&server)?;
         expiry::start(&server);
         Ok(Self { server })
     }
@@ -192,8 +196,7 @@ impl Server {
         if review::is_review(&path) {
             return review::answer(&self, &user, &path, request).await;
         }
-        let kind =
-            ServedKind::find(&path.group, &path.version, &path.plural).ok_or_else(ApiError::no_such_path)?;
+        let kind = self.kind(&path.group, &path.version, &path.plural).ok_or_else(ApiError::no_such_path)?;
         let (parts, body) = request.into_parts();
         let cx = Cx { now: self.now(), server: self.clone(), path, kind, query, headers: parts.headers };
         if long_running {

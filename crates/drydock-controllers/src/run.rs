@@ -27,7 +27,6 @@ fn controllers() -> Vec<Controller> {
     vec![
         deployment::controller(),
         replicaset::controller(),
-        replicaset::replication_controller(),
         statefulset::controller(),
         daemonset::controller(),
         job::controller(),

@@ -3,7 +3,6 @@
 //! Order: fields against the schema, what the server owns in `metadata`, defaults, field ownership, admission,
 //! preparation, generation, validation. Pure except for reads of the store; [`commit`] is the only code here that writes.
 
-use drydock_kinds::schema;
 use drydock_store::{Expect, Txn, WriteError};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -15,7 +14,7 @@ use crate::status::ApiError;
 use crate::stored::{self, Object};
 use crate::wire::body::Decoded;
 use crate::wire::fields::undecodable;
-use crate::{meta, service_ip};
+use crate::{custom, meta, service_ip};
 
 /// Kinds whose first write may carry a status, because the node that writes it has one from the start.
 const KEEPS_STATUS: &[&str] = &["nodes"];
@@ -38,10 +37,8 @@ pub(crate) fn conform(
     let mut object = decoded.value;
     check_identity(cx, &mut object)?;
     let mut findings = decoded.duplicates;
-    if let Some(root) = cx.kind.root() {
-        let unknown = schema::conform(&mut object, root);
-        findings.extend(unknown.map_err(|why| undecodable(&cx.kind, &why.to_string()))?);
-    }
+    let unknown = cx.kind.conform(&mut object);
+    findings.extend(unknown.map_err(|why| undecodable(&cx.kind, &why.to_string()))?);
     Ok((object, options.validation.judge(findings, &cx.kind)?))
 }
 
@@ -125,6 +122,9 @@ pub(crate) fn admit(
         crate::admission::mutate(cx, &mut new, old)?;
     }
     cx.kind.prepare(&mut new, old);
+    if to_main && custom::is_definition(&cx.kind) {
+        custom::settle(&cx.server, &mut new);
+    }
     if let Some(generation) = cx.kind.next_generation(&new, old) {
         meta::set(&mut new, "generation", Some(generation.into()));
     }
@@ -215,9 +215,9 @@ pub(crate) async fn commit(cx: &Cx, old: &Object, new: Value, dry_run: bool) -> 
     let expect = Expect::At(old.revision);
     let txn = match vanishes {
         true => Txn::new().delete(key, expect),
-        false => Txn::new().put(key, stored::encode(&cx.kind.shelve(new.clone()))?, expect),
+        false => Txn::new().put(key, encode(cx, &new)?, expect),
     };
-    match cx.server.store.write(txn).await {
+    match write(cx, txn, &new, vanishes).await {
         Ok(revision) => {
             let mut value = new;
             stored::with_revision(&mut value, revision);
@@ -226,6 +226,24 @@ pub(crate) async fn commit(cx: &Cx, old: &Object, new: Value, dry_run: bool) -> 
         }
         Err(WriteError::Conflict { .. }) => Ok(Committed::Raced),
         Err(error) => Err(storage_error(error)),
+    }
+}
+
+/// The bytes of an object as its kind is stored.
+pub(crate) fn encode(cx: &Cx, object: &Value) -> Result<bytes::Bytes, ApiError> {
+    if cx.kind.reads_as_stored() {
+        return stored::encode(object);
+    }
+    let mut object = object.clone();
+    cx.kind.to_storage(&mut object);
+    stored::encode(&object)
+}
+
+/// Writes an object. A definition of a custom kind is announced first, so that nobody sees it before it is served.
+pub(crate) async fn write(cx: &Cx, txn: Txn, object: &Value, vanishes: bool) -> Result<u64, WriteError> {
+    match custom::is_definition(&cx.kind) {
+        true => custom::write(&cx.server, txn, object, vanishes).await,
+        false => cx.server.store.write(txn).await,
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) async fn create(cx: &Cx, body: Body) -> Result<Response<Body>, ApiErr
     }
     let options = WriteOptions::of(cx)?;
     let bytes = body::read(body, cx.server.config.max_body_bytes).await?;
-    let decoded = cx.decode(&bytes)?;
+    let decoded = body::decode(&bytes, body::media_type(&cx.headers))?;
     let (object, warnings) = admit::conform(cx, decoded, &options)?;
     if !matches!(meta::text(&object, "resourceVersion"), "" | "0") {
         return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
@@ -46,6 +46,7 @@ pub(crate) async fn create_object(
         true => Some(cx.server.service_addresses.lock().await),
         false => None,
     };
+    let _turn = cx.server.custom.hold(&cx.kind).await;
     crate::admission::check_namespace(cx)?;
     for _ in 0..MAX_ATTEMPTS {
         let mut named = object.clone();
@@ -69,12 +70,13 @@ async fn put(cx: &Cx, mut new: Value, dry_run: bool) -> Result<Value, ApiError> 
             None => Ok(new),
         };
     }
-    let mut txn = Txn::new().put(&*key, stored::encode(&cx.kind.shelve(new.clone()))?, Expect::Absent);
+    let mut txn = Txn::new().put(&*key, admit::encode(cx, &new)?, Expect::Absent);
     let home = cx.path.namespace.as_ref().map(|namespace| format!("core/namespaces//{namespace}"));
     if let Some(home) = &home {
         txn = txn.check(&**home, Expect::Present);
     }
-    match cx.server.store.write(txn).await {
+    let _entered = cx.server.custom.enter(&cx.kind).await?;
+    match admit::write(cx, txn, &new, false).await {
         Ok(revision) => {
             stored::with_revision(&mut new, revision);
             Ok(new)

@@ -5,7 +5,6 @@ use http::{Response, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::meta;
 use crate::resource::admit::{self, Committed};
 use crate::resource::options::{DeleteOptions, Propagation};
 use crate::resource::{MAX_RETRIES, read};
@@ -13,6 +12,7 @@ use crate::server::Cx;
 use crate::status::{self, ApiError};
 use crate::stored::Object;
 use crate::wire::{self, body};
+use crate::{custom, meta};
 
 const FOREGROUND: &str = "foregroundDeletion";
 const ORPHAN: &str = "orphan";
@@ -50,10 +50,7 @@ pub(crate) async fn read_options(cx: &Cx, body: Body) -> Result<DeleteOptions, A
     let bytes = body::read(body, cx.server.config.max_body_bytes).await?;
     let value = match bytes.trim_ascii().is_empty() {
         true => Value::Null,
-        false => {
-            let expected = Some(("v1", "DeleteOptions"));
-            body::decode_as(&bytes, body::media_type(&cx.headers), expected)?.value
-        }
+        false => body::decode(&bytes, body::media_type(&cx.headers))?.value,
     };
     DeleteOptions::of(cx, &value)
 }
@@ -65,6 +62,7 @@ pub(crate) enum Deleted {
 }
 
 pub(crate) async fn delete_object(cx: &Cx, options: &DeleteOptions) -> Result<Deleted, ApiError> {
+    let _turn = cx.server.custom.hold(&cx.kind).await;
     for _ in 0..MAX_RETRIES {
         let live = cx.load()?;
         check_preconditions(cx, options, &live)?;
@@ -104,6 +102,9 @@ fn mark(cx: &Cx, live: &Value, options: &DeleteOptions) -> Value {
         }
         if cx.kind.is("", "namespaces") {
             object["status"]["phase"] = "Terminating".into();
+        }
+        if custom::is_definition(&cx.kind) {
+            custom::mark_deleted(&mut object);
         }
     } else if grace < meta_grace(live) {
         stamp(&mut object, grace, cx.now);

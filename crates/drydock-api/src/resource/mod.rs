@@ -19,7 +19,6 @@ use serde_json::Value;
 use crate::server::{Cx, Permit};
 use crate::status::ApiError;
 use crate::stored::{self, Object};
-use crate::wire::body::{self, Decoded};
 use crate::wire::table::Shape;
 use crate::wire::{self, Accept};
 use crate::{subresource, watch};
@@ -38,7 +37,6 @@ pub(crate) async fn answer(cx: &Cx, verb: &str, body: Body) -> Result<Response<B
         return Err(ApiError::no_such_path());
     }
     match verb {
-        "create" if cx.kind.is("", "bindings") => subresource::bind(cx, body).await,
         "get" => read::get(cx),
         "list" => read::list(cx),
         "create" => create::create(cx, body).await,
@@ -70,9 +68,12 @@ impl Cx {
     }
 
     pub fn load_if_present(&self) -> Result<Option<Object>, ApiError> {
-        let entry = self.server.store.get(&self.store_key());
-        let object = entry.as_ref().map(stored::decode).transpose()?;
-        Ok(object.map(|object| Object { value: self.kind.present(object.value), ..object }))
+        let found = self.server.store.get(&self.store_key()).as_ref().map(stored::decode).transpose()?;
+        // Whoever changes an object sees it as the version of the request shows it.
+        Ok(found.map(|object| match self.kind.reads_as_stored() {
+            true => object,
+            false => Object { revision: object.revision, value: self.kind.present(object.value) },
+        }))
     }
 
     pub fn not_found(&self) -> ApiError {
@@ -80,18 +81,12 @@ impl Cx {
     }
 
     pub fn shape(&self) -> Result<Shape, ApiError> {
-        Ok(Shape::new(Accept::of(&self.headers)?, self.kind, &self.query, self.now))
+        Ok(Shape::new(Accept::of(&self.headers)?, self.kind.clone(), &self.query, self.now))
     }
 
     /// An object in the form the client asked for, in the version it asked for.
     pub fn reply(&self, code: StatusCode, object: Value) -> Result<Response<Body>, ApiError> {
         Ok(wire::json(code, &self.shape()?.one(self.kind.present(object))))
-    }
-
-    /// The object in a body that should be of the addressed kind.
-    pub fn decode(&self, bytes: &[u8]) -> Result<Decoded, ApiError> {
-        let (api_version, kind) = (self.kind.api_version(), self.kind.kind());
-        body::decode_as(bytes, body::media_type(&self.headers), Some((&api_version, kind)))
     }
 
     /// Namespaced kinds are written inside a namespace, cluster-wide ones never.

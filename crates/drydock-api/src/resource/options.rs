@@ -69,6 +69,17 @@ pub struct DeleteOptions {
 }
 
 impl DeleteOptions {
+    /// What the server itself asks for: dependents follow later.
+    pub(crate) fn background() -> Self {
+        Self {
+            dry_run: false,
+            grace_period_s: None,
+            propagation: Some(Propagation::Background),
+            uid: None,
+            resource_version: None,
+        }
+    }
+
     /// From the body if there is one, else from the query.
     pub(crate) fn of(cx: &Cx, body: &Value) -> Result<Self, ApiError> {
         let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);

@@ -1,7 +1,6 @@
 //! `PATCH` in its four forms: JSON patch, merge patch, strategic merge patch and server-side apply.
 
 use axum::body::Body;
-use drydock_kinds::schema;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -117,8 +116,7 @@ fn json_patch(object: &mut Value, patch: &Value) -> Result<(), ApiError> {
 }
 
 fn conform_patched(cx: &Cx, object: &mut Value) -> Result<Vec<String>, ApiError> {
-    let Some(root) = cx.kind.root() else { return Ok(Vec::new()) };
-    schema::conform(object, root).map_err(|why| undecodable(&cx.kind, &why.to_string()))
+    cx.kind.conform(object).map_err(|why| undecodable(&cx.kind, &why.to_string()))
 }
 
 /// A patch may change an object, not make another one of it.

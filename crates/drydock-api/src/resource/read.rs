@@ -40,7 +40,7 @@ pub(crate) fn list(cx: &Cx) -> Result<Response<Body>, ApiError> {
     let page = Page::of(cx)?;
     let metadata = page.metadata();
     if shape.accept == Accept::Json {
-        return Ok(wire::bytes_as(StatusCode::OK, in_pieces(cx.kind, &metadata, page.items)?, JSON));
+        return Ok(wire::bytes_as(StatusCode::OK, in_pieces(cx.kind.clone(), &metadata, page.items)?, JSON));
     }
     let objects = page.items.iter().map(|item| Ok(cx.kind.present(stored::decode(&item.entry)?.value)));
     Ok(wire::json(StatusCode::OK, &shape.list(metadata, objects.collect::<Result<_, ApiError>>()?)))
@@ -48,8 +48,8 @@ pub(crate) fn list(cx: &Cx) -> Result<Response<Body>, ApiError> {
 
 /// A list in JSON: at once when it is small, else in pieces that are written while they are sent.
 fn in_pieces(kind: ServedKind, metadata: &Value, items: Vec<Item>) -> Result<Body, ApiError> {
-    let (name, version) = (kind.kind().to_owned(), kind.api_version());
-    let head = format!(r#"{{"kind":"{name}List","apiVersion":"{version}","metadata":{metadata},"items":["#);
+    let (name, version) = (kind.list_kind(), kind.api_version());
+    let head = format!(r#"{{"kind":"{name}","apiVersion":"{version}","metadata":{metadata},"items":["#);
     let mut pieces =
         Pieces { kind, items: items.into_iter(), out: head.into_bytes(), separator: b"", ended: false };
     let first = pieces.next().transpose()?.unwrap_or_default();

@@ -16,7 +16,7 @@ use crate::wire::{self, body};
 pub(crate) async fn update(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError> {
     let options = WriteOptions::of(cx)?;
     let bytes = body::read(body, cx.server.config.max_body_bytes).await?;
-    let decoded = cx.decode(&bytes)?;
+    let decoded = body::decode(&bytes, body::media_type(&cx.headers))?;
     let (object, warnings) = admit::conform(cx, decoded, &options)?;
     let replace = |_: &Object| Ok(Change { object: object.clone(), ownership: Ownership::Track });
     let stored = modify(cx, &options, replace).await?;
@@ -40,6 +40,7 @@ pub(crate) async fn modify(
         true => Some(cx.server.service_addresses.lock().await),
         false => None,
     };
+    let _turn = cx.server.custom.hold(&cx.kind).await;
     for _ in 0..MAX_RETRIES {
         let live = cx.load()?;
         let Change { object, ownership } = change(&live)?;

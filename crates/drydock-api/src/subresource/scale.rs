@@ -40,7 +40,7 @@ pub(super) async fn answer(cx: &Cx, verb: &str, body: Body) -> Result<Response<B
     Ok(wire::json(StatusCode::OK, &scale_of(&stored, &spec)))
 }
 
-fn rescaled(cx: &Cx, live: &Object, scale: &Value, spec: &Scale) -> Result<Value, ApiError> {
+fn rescaled(cx: &Cx, live: &Object, scale: &Value, spec: &Scale<'_>) -> Result<Value, ApiError> {
     let replicas = match &scale["spec"]["replicas"] {
         Value::Null => 0,
         number => {
@@ -71,7 +71,7 @@ fn set_at(object: &mut Value, pointer: &str, value: Value) {
     *place = value;
 }
 
-fn scale_of(object: &Value, spec: &Scale) -> Value {
+fn scale_of(object: &Value, spec: &Scale<'_>) -> Value {
     let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
     let metadata = &object["metadata"];
     let mut kept = json!({});
@@ -81,7 +81,7 @@ fn scale_of(object: &Value, spec: &Scale) -> Value {
         }
     }
     let mut status = json!({ "replicas": number(spec.status_replicas) });
-    if let Some(selector) = object.pointer(spec.selector).map(selector_text).filter(|text| !text.is_empty()) {
+    if let Some(selector) = object.pointer(spec.selector).filter(|_| !spec.selector.is_empty()).map(selector_text).filter(|text| !text.is_empty()) {
         status["selector"] = selector.into();
     }
     json!({
@@ -92,6 +92,9 @@ fn scale_of(object: &Value, spec: &Scale) -> Value {
 
 /// A selector in the form that query parameters use.
 fn selector_text(selector: &Value) -> String {
+    if let Value::String(text) = selector {
+        return text.clone();
+    }
     let labels = selector
         .get("matchLabels")
         .or_else(|| selector.get("matchExpressions").is_none().then_some(selector));

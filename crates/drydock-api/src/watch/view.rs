@@ -57,7 +57,9 @@ impl View {
     /// The change as this client sees it; `None` when it does not concern the selection.
     pub fn event(&self, notice: &Notice) -> Result<Option<Bytes>, ApiError> {
         let own = Shared::default();
-        let shared = notice.memo::<Shared>().unwrap_or(&own);
+        // Versions of a custom kind show one stored object differently.
+        let alike = self.shape.kind.reads_as_stored();
+        let shared = notice.memo::<Shared>().filter(|_| alike).unwrap_or(&own);
         let Some(word) = self.word(notice, shared)? else { return Ok(None) };
         // Held while encoding: watches that come meanwhile wait for the result instead of making their own.
         let mut lines = shared.lines.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,15 +1,14 @@
 //! Objects in the shape a client asked for: whole, as a table, or as metadata only.
 
-use drydock_kinds::Column;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::request::Query;
-use crate::served::ServedKind;
+use crate::served::{ServedColumn, ServedKind};
 use crate::wire::Accept;
 
 /// How to shape the objects of one answer.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Shape {
     pub accept: Accept,
     pub kind: ServedKind,
@@ -48,8 +47,8 @@ impl Shape {
     }
 
     /// The same at another time, for ages in tables.
-    pub fn at(self, now: Timestamp) -> Self {
-        Self { now, ..self }
+    pub fn at(&self, now: Timestamp) -> Self {
+        Self { now, ..self.clone() }
     }
 
     pub fn one(&self, object: Value) -> Value {
@@ -67,7 +66,7 @@ impl Shape {
     pub fn list(&self, metadata: Value, items: Vec<Value>) -> Value {
         match self.accept {
             Accept::Json => json!({
-                "kind": format!("{}List", self.kind.kind()), "apiVersion": self.kind.api_version(),
+                "kind": self.kind.list_kind(), "apiVersion": self.kind.api_version(),
                 "metadata": metadata, "items": items,
             }),
             Accept::Metadata(version) => json!({
@@ -101,17 +100,18 @@ impl Shape {
     }
 
     fn columns(&self) -> Vec<Value> {
-        let column = |column: &Column| {
+        let column = |column: &ServedColumn<'_>| {
             json!({
-                "name": column.name, "type": column.kind.as_str(), "format": if column.name == "Name" { "name" } else { "" },
-                "description": column.description, "priority": column.priority,
+                "name": column.name(), "type": column.type_name(), "format": column.format(),
+                "description": column.description(), "priority": column.priority(),
             })
         };
-        self.kind.columns().map(column).collect()
+        self.kind.columns().iter().map(column).collect()
     }
 
     fn row(&self, object: &Value, version: &str) -> Value {
-        let cells: Vec<Value> = self.kind.columns().map(|column| column.value(object, self.now)).collect();
+        let cells: Vec<Value> =
+            self.kind.columns().iter().map(|column| column.value(object, self.now)).collect();
         let mut row = json!({ "cells": cells });
         match self.include {
             Include::Nothing => {}

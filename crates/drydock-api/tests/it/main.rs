@@ -4,13 +4,12 @@
 
 mod access;
 mod crud;
+mod custom;
 mod kubectl;
 mod limits;
 mod listing;
 mod pods;
-mod protobuf;
 mod services;
-mod shared;
 mod watching;
 
 use std::net::Ipv4Addr;
@@ -48,6 +47,25 @@ async fn world_of(node: Arc<dyn NodeBackend>, options: Options) -> World {
     let pki = Arc::new(Pki::open(&folder.path().join("pki")).unwrap());
     let api = Api::new(ApiConfig::default(), store, pki.clone(), node).await.unwrap();
     World { client: api.client(), api, pki, folder }
+}
+
+impl World {
+    /// The same store under a new API, as after the engine was started again.
+    pub async fn restart(self) -> World {
+        let World { api, client, pki, folder } = self;
+        api.shut_down();
+        drop((api, client));
+        let path = folder.path().join("store.redb");
+        // The old client's worker lets go of the store when it next runs.
+        let store = loop {
+            match Store::open(&path) {
+                Ok(store) => break store,
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+            }
+        };
+        let api = Api::new(ApiConfig::default(), store, pki.clone(), Arc::new(NoNode)).await.unwrap();
+        World { client: api.client(), api, pki, folder }
+    }
 }
 
 /// Serves the API over TLS; the port, and the token that stops it.
