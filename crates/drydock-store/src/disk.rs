@@ -18,6 +18,7 @@ use redb::{
 use crate::error::OpenError;
 use crate::memory::{Entry, Event, State};
 use crate::record;
+use crate::seal::{SealError, Sealing};
 
 const OBJECTS: TableDefinition<&str, &[u8]> = TableDefinition::new("objects");
 const LOG: TableDefinition<u64, &[u8]> = TableDefinition::new("log");
@@ -42,6 +43,8 @@ pub(crate) enum DiskError {
     Reopen(#[source] Box<DatabaseError>),
     #[error("the file is not open")]
     NotOpen,
+    #[error("`{key}` cannot be sealed or opened")]
+    Sealed { key: String, source: SealError },
 }
 
 impl<E: Into<redb::Error>> From<E> for DiskError {
@@ -54,6 +57,7 @@ pub(crate) struct Disk {
     path: PathBuf,
     opener: Opener,
     database: Option<Database>,
+    sealing: Sealing,
 }
 
 impl Debug for Disk {
@@ -70,7 +74,12 @@ impl Disk {
 
     /// For tests, which put a misbehaving disk underneath.
     pub fn with_opener(path: &Path, opener: Opener) -> Self {
-        Self { path: path.to_owned(), opener, database: None }
+        Self { path: path.to_owned(), opener, database: None, sealing: Sealing::default() }
+    }
+
+    /// From here on values go through `sealing` on their way to the file and back.
+    pub fn sealed_by(self, sealing: Sealing) -> Self {
+        Self { sealing, ..self }
     }
 
     pub fn path(&self) -> &Path {
@@ -87,7 +96,7 @@ impl Disk {
     fn open_and_read(&mut self) -> Result<State, OpenError> {
         let database = (self.opener)().map_err(|error| self.explain(error))?;
         let database = self.database.insert(database);
-        prepare(database).and_then(|format| Ok((format, read_state(database)?))).map_or_else(
+        prepare(database).and_then(|format| Ok((format, read_state(database, &self.sealing)?))).map_or_else(
             |error| Err(self.explain_read(error)),
             |(format, state)| match format {
                 FORMAT_VERSION => Ok(state),
@@ -110,6 +119,8 @@ impl Disk {
             let mut objects = txn.open_table(OBJECTS)?;
             let mut log = txn.open_table(LOG)?;
             for event in events {
+                let sealed = self.sealing.seal(event)?;
+                let event = sealed.as_ref().unwrap_or(event);
                 match &event.value {
                     Some(value) => {
                         let record = record::object(&event.key, event.revision, value);
@@ -150,7 +161,8 @@ impl Disk {
         let mut events = Vec::new();
         for row in log.range(revision + 1..)? {
             let (revision, bytes) = row?;
-            events.push(Arc::new(record::read_event(revision.value(), bytes.value())?));
+            let event = record::read_event(revision.value(), bytes.value())?;
+            events.push(Arc::new(self.sealing.open_event(event)?));
         }
         Ok(events)
     }
@@ -180,6 +192,7 @@ impl Disk {
                 redb::Error::Io(io) if !is_damage(&io) => OpenError::Io { path, source: Box::new(io) },
                 other => OpenError::Corrupt { path, detail: other.to_string() },
             },
+            DiskError::Sealed { key, source } => OpenError::Sealed { path, key, source },
             other => OpenError::Corrupt { path, detail: other.to_string() },
         }
     }
@@ -223,14 +236,15 @@ fn prepare(database: &Database) -> Result<u64, DiskError> {
     Ok(format)
 }
 
-fn read_state(database: &Database) -> Result<State, DiskError> {
+fn read_state(database: &Database, sealing: &Sealing) -> Result<State, DiskError> {
     let txn = database.begin_read()?;
     let meta = txn.open_table(META)?;
     let counter = |name| Ok::<_, DiskError>(meta.get(name)?.map_or(0, |value| value.value()));
     let mut state = State { revision: counter(REVISION)?, floor: counter(FLOOR)?, ..State::default() };
     for row in txn.open_table(OBJECTS)?.iter()? {
         let (key, bytes) = row?;
-        state.objects.insert(key.value().into(), record::read_object(key.value(), bytes.value())?);
+        let entry = record::read_object(key.value(), bytes.value())?;
+        state.objects.insert(key.value().into(), sealing.open_entry(key.value(), entry)?);
     }
     // Values in the log are mostly the ones the objects or later events hold: share them.
     let mut known: HashMap<(Arc<str>, u64), Bytes> = HashMap::new();
@@ -242,7 +256,7 @@ fn read_state(database: &Database) -> Result<State, DiskError> {
     }
     for row in txn.open_table(LOG)?.iter()? {
         let (revision, bytes) = row?;
-        let mut event = record::read_event(revision.value(), bytes.value())?;
+        let mut event = sealing.open_event(record::read_event(revision.value(), bytes.value())?)?;
         event.value = event.value.take().map(|value| share(&event.key, event.revision, value));
         event.previous = event.previous.take().map(|entry| Entry {
             revision: entry.revision,

@@ -18,6 +18,14 @@ pub enum OpenError {
         path.display()
     )]
     NewerFormat { path: PathBuf, found: u64, known: u64 },
+    /// The file is whole; a value in it needs a key that is not there.
+    #[error("the store `{}` holds `{key}` sealed, and it cannot be opened; nothing was changed", path.display())]
+    Sealed {
+        path: PathBuf,
+        key: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("cannot open the store `{}`", path.display())]
     Io {
         path: PathBuf,

@@ -11,6 +11,7 @@ mod disk;
 mod error;
 mod memory;
 mod record;
+mod seal;
 mod store;
 mod txn;
 mod watch;
@@ -18,6 +19,7 @@ mod writer;
 
 pub use error::{Compacted, OpenError, WriteError};
 pub use memory::{Entry, Event, Item, Page};
+pub use seal::{Seal, SealError};
 pub use store::{List, Options, Store};
 pub use txn::{Expect, Txn};
 pub use watch::{Lagged, Notice, Watch};

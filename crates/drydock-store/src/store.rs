@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::disk::Disk;
 use crate::error::{Compacted, OpenError, WriteError};
 use crate::memory::{Entry, Page, State};
+use crate::seal::{Seal, Sealing};
 use crate::txn::Txn;
 use crate::watch::Watch;
 use crate::writer::{Request, Writer};
@@ -26,11 +27,13 @@ pub struct Options {
     pub watch_queue: usize,
     /// Writes waiting for the writer before callers have to wait to enqueue.
     pub write_queue: usize,
+    /// What seals values before they reach the file; without it they lie there as they are.
+    pub seal: Option<Arc<dyn Seal>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { keep_events: 8192, keep_bytes: 16 << 20, watch_queue: 4096, write_queue: 1024 }
+        Self { keep_events: 8192, keep_bytes: 16 << 20, watch_queue: 4096, write_queue: 1024, seal: None }
     }
 }
 
@@ -65,7 +68,8 @@ impl Store {
     }
 
     pub fn open_with(path: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
-        Self::start(Disk::at(path.as_ref()), options)
+        let sealing = Sealing::new(options.seal.clone());
+        Self::start(Disk::at(path.as_ref()).sealed_by(sealing), options)
     }
 
     pub(crate) fn start(mut disk: Disk, options: Options) -> Result<Self, OpenError> {

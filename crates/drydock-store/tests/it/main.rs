@@ -5,6 +5,7 @@
 mod crash;
 mod model;
 mod opening;
+mod sealing;
 mod watching;
 
 use drydock_store::{Expect, Options, Store, Txn};
