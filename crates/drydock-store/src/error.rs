@@ -9,7 +9,7 @@ pub enum OpenError {
     #[error("the store `{}` is in use by another drydock", path.display())]
     Locked { path: PathBuf },
     #[error(
-        "the store `{}` is damaged: {detail}; `seaworthy drydock reset` puts it aside and starts with an empty one",
+        "the store `{}` is damaged: {detail}; `seaworthy drydock export` saves what is readable, `seaworthy drydock reset` puts it aside and starts with an empty one",
         path.display()
     )]
     Corrupt { path: PathBuf, detail: String },

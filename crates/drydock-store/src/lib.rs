@@ -5,10 +5,13 @@
 //! in order. Older states stay readable down to a *floor*, below which the event log has been compacted.
 //!
 //! Start at [`Store`]; [`Txn`] is what can be written, [`Watch`] what can be followed. `writer` is the only code
-//! that changes anything.
+//! that changes anything: a write is durable in the `journal`, and reaches the database on the `disk` later, by a
+//! `checkpoint`.
 
+mod checkpoint;
 mod disk;
 mod error;
+mod journal;
 mod memory;
 mod record;
 mod seal;

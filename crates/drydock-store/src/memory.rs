@@ -86,6 +86,21 @@ impl State {
         self.watchers.retain(|watcher| watcher.offer(&notice));
     }
 
+    /// How far the log has to be compacted to keep its bounds, dropping at most `most` events.
+    pub fn floor_within(&self, keep_events: usize, keep_bytes: usize, most: usize) -> u64 {
+        let (mut count, mut bytes) = (self.log.len(), self.log_bytes);
+        let mut floor = self.floor;
+        for event in self.log.iter().take(most) {
+            if count <= keep_events && bytes <= keep_bytes {
+                break;
+            }
+            count -= 1;
+            bytes -= event.size_bytes();
+            floor = event.revision;
+        }
+        floor
+    }
+
     pub fn compact_to(&mut self, floor: u64) {
         while self.log.front().is_some_and(|event| event.revision <= floor) {
             let dropped = self.log.pop_front();
@@ -103,15 +118,13 @@ impl State {
 
     pub fn list(&self, prefix: &str, after: Option<&str>, limit: usize, at: u64) -> Result<Page, Compacted> {
         self.check_available(at)?;
-        let undone = self.undone_since(prefix, at);
         let start = match after {
             Some(key) => Bound::Excluded(key),
             None => Bound::Included(prefix),
         };
-        let matching = self
-            .objects
-            .range::<str, _>((start, Bound::Unbounded))
-            .take_while(|(key, _)| key.starts_with(prefix));
+        let here = |key: &Arc<str>| key.starts_with(prefix) && after.is_none_or(|after| &**key > after);
+        let range = self.objects.range::<str, _>((start, Bound::Unbounded));
+        let mut now = range.take_while(|(key, _)| key.starts_with(prefix)).peekable();
         let mut page = Page { revision: at, items: Vec::new(), remaining: 0 };
         let mut add = |key: &Arc<str>, entry: &Entry| {
             if page.items.len() < limit {
@@ -120,26 +133,24 @@ impl State {
                 page.remaining += 1;
             }
         };
-        if undone.is_empty() {
-            matching.for_each(|(key, entry)| add(key, entry));
-            return Ok(page);
+        // Both run in key order: what changed since shows as it was, all else as it is.
+        for (key, then) in self.undone_since(at).iter().filter(|(key, _)| here(key)) {
+            while let Some((key, entry)) = now.next_if(|(present, _)| *present < key) {
+                add(key, entry);
+            }
+            now.next_if(|(present, _)| **present == **key);
+            if let Some(entry) = then {
+                add(key, entry);
+            }
         }
-        let mut then: BTreeMap<&Arc<str>, &Entry> = matching.collect();
-        for (key, entry) in undone.iter().filter(|(key, _)| after.is_none_or(|after| &***key > after)) {
-            match entry {
-                Some(entry) => then.insert(key, entry),
-                None => then.remove(key),
-            };
-        }
-        then.into_iter().for_each(|(key, entry)| add(key, entry));
+        now.for_each(|(key, entry)| add(key, entry));
         Ok(page)
     }
 
     /// What each key changed after `at` held at `at`.
-    fn undone_since(&self, prefix: &str, at: u64) -> BTreeMap<Arc<str>, Option<Entry>> {
+    fn undone_since(&self, at: u64) -> BTreeMap<&Arc<str>, &Option<Entry>> {
         let newer = self.log.iter().rev().take_while(|event| event.revision > at);
-        let ours = newer.filter(|event| event.key.starts_with(prefix));
-        ours.map(|event| (event.key.clone(), event.previous.clone())).collect()
+        newer.map(|event| (&event.key, &event.previous)).collect()
     }
 
     fn check_available(&self, revision: u64) -> Result<(), Compacted> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::disk::DiskError;
-use crate::memory::{Entry, Event};
+use crate::memory::Entry;
 
 pub fn object(key: &str, revision: u64, value: &[u8]) -> Vec<u8> {
     let mut out = vec![0; 8];
@@ -23,37 +23,69 @@ pub fn read_object(key: &str, bytes: &[u8]) -> Result<Entry, DiskError> {
     Ok(Entry { revision, value: Bytes::copy_from_slice(fields.rest) })
 }
 
-/// Key, previous revision (0 for none) and value, then the new value if there is one.
-pub fn event(event: &Event) -> Vec<u8> {
-    let mut out = vec![0; 8];
-    let mut field = |bytes: &[u8]| {
-        out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-        out.extend_from_slice(bytes);
-    };
-    field(event.key.as_bytes());
-    let previous = event.previous.as_ref();
-    field(&previous.map_or(0, |entry| entry.revision).to_le_bytes());
-    field(previous.map_or(&[], |entry| &entry.value));
-    if let Some(value) = &event.value {
-        field(value);
-    }
-    sealed(&event.revision.to_string(), out)
+/// How to undo one change: its key, the revision (0 for none) and value that were there before, and whether it was a
+/// deletion. The value it wrote is the object itself, or what the next change of the key undoes to.
+pub struct Undo {
+    pub key: Arc<str>,
+    pub previous: Option<Entry>,
+    pub deleted: bool,
 }
 
-pub fn read_event(revision: u64, bytes: &[u8]) -> Result<Event, DiskError> {
-    let damaged = || DiskError::Damaged { key: format!("revision {revision}") };
-    let name = revision.to_string();
-    let mut fields = opened(&name, bytes)?;
-    let key: Arc<str> = std::str::from_utf8(fields.field()?).map_err(|_| damaged())?.into();
-    let previous_revision = Fields { rest: fields.field()?, key: "" }.number()?;
-    let previous_value = Bytes::copy_from_slice(fields.field()?);
+pub fn undo(revision: u64, key: &str, previous: Option<(u64, &[u8])>, deleted: bool) -> Vec<u8> {
+    let mut out = vec![0; 8];
+    field(&mut out, key.as_bytes());
+    out.extend_from_slice(&previous.map_or(0, |(revision, _)| revision).to_le_bytes());
+    out.push(u8::from(deleted));
+    out.extend_from_slice(previous.map_or(&[], |(_, value)| value));
+    sealed(&revision.to_string(), out)
+}
+
+pub fn read_undo(revision: u64, bytes: &[u8]) -> Result<Undo, DiskError> {
+    let name = format!("revision {revision}");
+    let mut fields = opened_as(&revision.to_string(), &name, bytes)?;
+    let key = fields.text()?.into();
+    let before = fields.number()?;
+    let deleted = fields.flag()?;
     let previous =
-        (previous_revision > 0).then_some(Entry { revision: previous_revision, value: previous_value });
-    let value = match fields.rest {
-        [] => None,
-        _ => Some(Bytes::copy_from_slice(fields.field()?)),
-    };
-    Ok(Event { revision, key, value, previous })
+        (before > 0).then(|| Entry { revision: before, value: Bytes::copy_from_slice(fields.rest) });
+    Ok(Undo { key, previous, deleted })
+}
+
+/// One change as the journal holds it.
+#[derive(Debug)]
+pub struct JournalEvent {
+    pub revision: u64,
+    pub key: Arc<str>,
+    pub value: Option<Bytes>,
+}
+
+pub fn journal_event(out: &mut Vec<u8>, revision: u64, key: &str, value: Option<&[u8]>) {
+    out.extend_from_slice(&revision.to_le_bytes());
+    field(out, key.as_bytes());
+    out.push(u8::from(value.is_some()));
+    if let Some(value) = value {
+        field(out, value);
+    }
+}
+
+pub fn read_journal_events(bytes: &[u8]) -> Result<Vec<JournalEvent>, DiskError> {
+    let mut fields = Fields { rest: bytes, key: "the journal" };
+    let mut events = Vec::new();
+    while !fields.rest.is_empty() {
+        let revision = fields.number()?;
+        let key = fields.text()?.into();
+        let value = match fields.flag()? {
+            true => Some(Bytes::copy_from_slice(fields.field()?)),
+            false => None,
+        };
+        events.push(JournalEvent { revision, key, value });
+    }
+    Ok(events)
+}
+
+fn field(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+    out.extend_from_slice(bytes);
 }
 
 fn sealed(key: &str, mut out: Vec<u8>) -> Vec<u8> {
@@ -63,9 +95,14 @@ fn sealed(key: &str, mut out: Vec<u8>) -> Vec<u8> {
 }
 
 fn opened<'a>(key: &'a str, bytes: &'a [u8]) -> Result<Fields<'a>, DiskError> {
-    let mut fields = Fields { rest: bytes, key };
+    opened_as(key, key, bytes)
+}
+
+/// `name` is what an error calls the record.
+fn opened_as<'a>(key: &str, name: &'a str, bytes: &'a [u8]) -> Result<Fields<'a>, DiskError> {
+    let mut fields = Fields { rest: bytes, key: name };
     if fields.number()? != checksum(key.as_bytes(), fields.rest) {
-        return Err(DiskError::Damaged { key: key.to_owned() });
+        return Err(fields.damaged());
     }
     Ok(fields)
 }
@@ -89,13 +126,23 @@ impl<'a> Fields<'a> {
         Ok(bytes)
     }
 
+    fn flag(&mut self) -> Result<bool, DiskError> {
+        let (byte, rest) = self.rest.split_first().ok_or_else(|| self.damaged())?;
+        self.rest = rest;
+        Ok(*byte != 0)
+    }
+
+    fn text(&mut self) -> Result<&'a str, DiskError> {
+        std::str::from_utf8(self.field()?).map_err(|_| self.damaged())
+    }
+
     fn damaged(&self) -> DiskError {
         DiskError::Damaged { key: self.key.to_owned() }
     }
 }
 
 /// FNV-1a over eight bytes at a time: finds flipped bits, is no defence against an attacker.
-fn checksum(key: &[u8], value: &[u8]) -> u64 {
+pub fn checksum(key: &[u8], value: &[u8]) -> u64 {
     let mut sum = 0xcbf2_9ce4_8422_2325_u64 ^ value.len() as u64;
     for chunk in key.chunks(8).chain(value.chunks(8)) {
         let mut word = [0; 8];

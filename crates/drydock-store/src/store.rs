@@ -8,9 +8,12 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::disk::Disk;
+use crate::checkpoint::{Checkpoints, Job};
+use crate::disk::{Disk, DiskError};
 use crate::error::{Compacted, OpenError, WriteError};
-use crate::memory::{Entry, Page, State};
+use crate::journal::Journal;
+use crate::memory::{Entry, Event, Page, State};
+use crate::record::JournalEvent;
 use crate::seal::{Seal, Sealing};
 use crate::txn::Txn;
 use crate::watch::Watch;
@@ -73,14 +76,37 @@ impl Store {
     }
 
     pub(crate) fn start(mut disk: Disk, options: Options) -> Result<Self, OpenError> {
-        let state = Arc::new(RwLock::new(disk.load()?));
+        let mut state = disk.load()?;
+        let opened = Journal::open(disk.media()?, state.revision);
+        let (journal, replay) = opened.map_err(|error| disk.explain_read(error))?;
+        let mut journaled = Vec::with_capacity(replay.len());
+        for found in replay {
+            let event = event_of(found, &state, &disk.sealing).map_err(|error| disk.explain_read(error))?;
+            let event = Arc::new(event);
+            state.publish(event.clone());
+            journaled.push(event);
+        }
+        let floor = state.floor_within(options.keep_events, options.keep_bytes, usize::MAX);
+        state.compact_to(floor);
+        let state = Arc::new(RwLock::new(state));
         let (sender, requests) = mpsc::channel(options.write_queue.max(1));
-        let path = disk.path().to_owned();
-        let writer = Writer::new(disk, state.clone(), requests, &options);
-        let thread = std::thread::Builder::new()
-            .name("store-writer".into())
-            .spawn(move || writer.run())
-            .map_err(|source| OpenError::Io { path, source: Box::new(source) })?;
+        let (path, sealing) = (disk.path().to_owned(), disk.sealing.clone());
+        let failed = |source| OpenError::Io { path: path.clone(), source: Box::new(source) };
+        let mut checkpoints = Checkpoints::start(disk).map_err(failed)?;
+        // The journal is not written to before the database has what it holds.
+        checkpoints.begin(Job { events: journaled, floor });
+        let writer = Writer {
+            path: path.clone(),
+            state: state.clone(),
+            requests,
+            journal,
+            checkpoints,
+            sealing,
+            options: options.clone(),
+            journaled: Vec::new(),
+        };
+        let thread = std::thread::Builder::new().name("store-writer".into());
+        let thread = thread.spawn(move || writer.run()).map_err(failed)?;
         let inner = Inner {
             state,
             writes: Mutex::new(Some(sender)),
@@ -171,6 +197,14 @@ impl Drop for Inner {
     }
 }
 
+/// A change read back from the journal, on top of the state it belongs to.
+fn event_of(found: JournalEvent, state: &State, sealing: &Sealing) -> Result<Event, DiskError> {
+    let JournalEvent { revision, key, value } = found;
+    let value = value.map(|value| sealing.open(&key, value)).transpose()?;
+    let previous = state.get(&key).cloned();
+    Ok(Event { revision, key, value, previous })
+}
+
 // A panic while holding one of these locks cannot leave the data half-changed in a way that matters more than
 // refusing every later request would, so poison is ignored.
 pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
@@ -196,6 +230,7 @@ mod tests {
 
     use super::*;
     use crate::Expect;
+    use crate::journal::Medium;
 
     /// Keeps its bytes across reopening, like a file, and fails on demand.
     #[derive(Debug, Clone, Default)]
@@ -233,26 +268,96 @@ mod tests {
         }
     }
 
+    /// A journal file on the same disk.
+    #[derive(Clone)]
+    struct Tape {
+        disk: FullDisk,
+        bytes: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Tape {
+        fn new(disk: &FullDisk) -> Self {
+            Self { disk: disk.clone(), bytes: Arc::default() }
+        }
+    }
+
+    impl Medium for Tape {
+        fn read_all(&mut self) -> std::io::Result<Vec<u8>> {
+            Ok(lock(&self.bytes).clone())
+        }
+        fn write_at(&mut self, offset: u64, bytes: &[u8]) -> std::io::Result<()> {
+            let mut tape = lock(&self.bytes);
+            let end = offset as usize + bytes.len();
+            if tape.len() < end {
+                // Space that is there stays there: only growing needs more.
+                self.disk.check()?;
+                tape.resize(end, 0);
+            }
+            tape[offset as usize..end].copy_from_slice(bytes);
+            Ok(())
+        }
+        fn sync(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn large(n: usize) -> Vec<u8> {
+        vec![n as u8; 1 << 20]
+    }
+
     #[tokio::test]
     async fn a_full_disk_refuses_writes_and_harms_nothing() {
         let disk = FullDisk::default();
         let backend = disk.clone();
         let opener = move || redb::Builder::new().create_with_backend(backend.clone());
-        let disk_under_store = Disk::with_opener(Path::new("full"), Box::new(opener));
+        let tapes = [Tape::new(&disk), Tape::new(&disk)];
+        let media = move || Ok(tapes.clone().map(|tape| Box::new(tape) as Box<dyn Medium>));
+        let disk_under_store = Disk::with_files(Path::new("full"), Box::new(opener), Box::new(media));
         let store = Store::start(disk_under_store, Options::default()).unwrap();
-        let put = |key: &'static str| store.write(Txn::new().put(key, "value", Expect::Absent));
-        let before = put("before").await.unwrap();
+        let put =
+            async |n: usize| store.write(Txn::new().put(format!("{n}"), large(n), Expect::Absent)).await;
+        assert_eq!(put(0).await.unwrap(), 1);
 
         disk.full.store(true, Ordering::SeqCst);
         for _ in 0..3 {
-            let error = put("during").await.unwrap_err();
+            let error = put(1).await.unwrap_err();
             assert!(matches!(error, WriteError::Disk { .. }), "{error:?}");
-            assert_eq!((store.get("during"), store.revision()), (None, before));
-            assert_eq!(store.get("before").unwrap().value, "value");
+            assert_eq!((store.get("1"), store.revision()), (None, 1));
+            assert_eq!(store.get("0").unwrap().value, large(0));
         }
 
         disk.full.store(false, Ordering::SeqCst);
-        assert_eq!(put("during").await.unwrap(), before + 1);
-        assert_eq!(store.get("during").unwrap().value, "value");
+        assert_eq!(put(1).await.unwrap(), 2);
+        assert_eq!(store.get("1").unwrap().value, large(1));
+    }
+
+    #[tokio::test]
+    async fn what_was_acknowledged_before_the_disk_was_full_is_there_afterwards() {
+        let disk = FullDisk::default();
+        let tapes = [Tape::new(&disk), Tape::new(&disk)];
+        let open = || {
+            let (backend, tapes) = (disk.clone(), tapes.clone());
+            let opener = move || redb::Builder::new().create_with_backend(backend.clone());
+            let media = move || Ok(tapes.clone().map(|tape| Box::new(tape) as Box<dyn Medium>));
+            let below = Disk::with_files(Path::new("full"), Box::new(opener), Box::new(media));
+            Store::start(below, Options::default()).unwrap()
+        };
+        let store = open();
+        let mut acknowledged = 0;
+        for n in 0..40 {
+            // Full for a while, more than once, with checkpoints under way.
+            disk.full.store(n % 10 > 5, Ordering::SeqCst);
+            acknowledged += usize::from(
+                store.write(Txn::new().put(format!("{n}"), large(n), Expect::Absent)).await.is_ok(),
+            );
+        }
+        let held = store.list(List::default()).unwrap();
+        disk.full.store(true, Ordering::SeqCst);
+        drop(store);
+        disk.full.store(false, Ordering::SeqCst);
+        let store = open();
+        let found = store.list(List::default()).unwrap();
+        assert!(acknowledged >= 24 && acknowledged == found.items.len(), "{acknowledged}");
+        assert_eq!((held.items, held.revision), (found.items, found.revision));
     }
 }

@@ -65,6 +65,12 @@ impl Txn {
         self.with(key, expect, Change::Nothing)
     }
 
+    /// Roughly what it takes in the journal.
+    pub(crate) fn size_bytes(&self) -> usize {
+        let value = |change: &Change| if let Change::Put(value) = change { value.len() } else { 0 };
+        self.ops.iter().map(|op| op.key.len() + value(&op.change)).sum()
+    }
+
     fn with(mut self, key: impl Into<Arc<str>>, expect: Expect, change: Change) -> Self {
         self.ops.push(Op { key: key.into(), expect, change });
         self

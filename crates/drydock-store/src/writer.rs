@@ -1,23 +1,28 @@
 //! The one thread that changes the store.
 //!
-//! Takes every write that is waiting, checks each against what the ones before it will have done, puts them on the
-//! disk in one commit (one fsync for the group), publishes them, and only then answers anybody. When the disk
-//! refuses, nobody in the group is acknowledged and the next group starts with a freshly opened file.
+//! Takes every write that is waiting, checks each against what the ones before it will have done, puts them into the
+//! journal as one record (one sync for the group), publishes them, and only then answers anybody. When the disk
+//! refuses, nobody in the group is acknowledged and nothing has happened.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::disk::Disk;
+use crate::checkpoint::{Checkpoints, Job};
+use crate::disk::DiskError;
 use crate::error::WriteError;
+use crate::journal::{self, Journal};
 use crate::memory::{Entry, Event, State};
+use crate::seal::Sealing;
 use crate::store::{Options, read, write};
 use crate::txn::{Change, Op, Txn};
 
-/// Writes that share one commit at most; bounds the latency of the first of them.
+/// Writes that share one record at most, in number and bytes; bounds the latency of the first of them.
 const MAX_GROUP: usize = 512;
-/// Log entries removed per commit at most, beyond as many as the commit adds.
+const MAX_GROUP_BYTES: usize = 2 << 20;
+/// Log entries dropped per group at most, beyond as many as the group adds.
 const MAX_COMPACTION: usize = 256;
 
 pub(crate) type Outcome = Result<u64, WriteError>;
@@ -29,38 +34,49 @@ pub(crate) struct Request {
 }
 
 pub(crate) struct Writer {
-    disk: Disk,
-    state: Arc<RwLock<State>>,
-    requests: mpsc::Receiver<Request>,
-    keep_events: usize,
-    keep_bytes: usize,
+    pub path: PathBuf,
+    pub state: Arc<RwLock<State>>,
+    pub requests: mpsc::Receiver<Request>,
+    pub journal: Journal,
+    pub checkpoints: Checkpoints,
+    pub sealing: Sealing,
+    pub options: Options,
+    /// What the journal holds and no checkpoint has been told of.
+    pub journaled: Vec<Arc<Event>>,
 }
 
 impl Writer {
-    pub fn new(
-        disk: Disk,
-        state: Arc<RwLock<State>>,
-        requests: mpsc::Receiver<Request>,
-        options: &Options,
-    ) -> Self {
-        Self { disk, state, requests, keep_events: options.keep_events, keep_bytes: options.keep_bytes }
-    }
-
     pub fn run(mut self) {
         while let Some(first) = self.requests.blocking_recv() {
-            let mut group = vec![first];
-            while group.len() < MAX_GROUP {
-                let Ok(next) = self.requests.try_recv() else { break };
-                group.push(next);
-            }
+            let group = self.gather(first);
             let (txns, replies): (Vec<Txn>, Vec<_>) = group.into_iter().map(|r| (r.txn, r.reply)).unzip();
             for (reply, outcome) in replies.into_iter().zip(self.commit(txns)) {
                 // A caller that went away does not need the answer.
                 let _ = reply.send(outcome);
             }
         }
+        self.close();
+    }
+
+    fn gather(&mut self, first: Request) -> Vec<Request> {
+        let mut bytes = first.txn.size_bytes();
+        let mut group = vec![first];
+        while group.len() < MAX_GROUP && bytes < MAX_GROUP_BYTES {
+            let Ok(next) = self.requests.try_recv() else { break };
+            bytes += next.txn.size_bytes();
+            group.push(next);
+        }
+        group
+    }
+
+    /// The database gets what it has not seen; what fails here is found in the journal next time.
+    fn close(mut self) {
         // Dropping the queues ends every watch.
         write(&self.state).watchers.clear();
+        if self.checkpoint().and_then(|()| self.checkpoints.settle()).is_err() {
+            tracing::warn!("the store's database is behind; the journal keeps the rest");
+        }
+        self.checkpoints.close();
     }
 
     fn commit(&mut self, txns: Vec<Txn>) -> Vec<Outcome> {
@@ -68,54 +84,44 @@ impl Writer {
         if plan.events.is_empty() {
             return plan.outcomes;
         }
-        let floor = self.next_floor(&plan.events);
-        match self.disk.append(&plan.events, floor) {
+        match self.make_durable(&plan.events) {
             Ok(()) => {
-                self.publish(plan.events, floor);
+                self.journaled.extend(plan.events.iter().cloned());
+                self.publish(plan.events);
                 plan.outcomes
             }
             Err(source) => {
                 tracing::error!(error = %source, "the store could not be written");
-                self.recover();
                 // Refusals too may rest on changes of this group that did not happen.
-                let error = WriteError::Disk { path: self.disk.path().to_owned(), source: Arc::new(source) };
+                let error = WriteError::Disk { path: self.path.clone(), source: Arc::new(source) };
                 plan.outcomes.iter().map(|_| Err(error.clone())).collect()
             }
         }
     }
 
-    fn publish(&self, events: Vec<Arc<Event>>, floor: u64) {
+    fn make_durable(&mut self, events: &[Arc<Event>]) -> Result<(), DiskError> {
+        let record = journal::record(events, &self.sealing)?;
+        if !self.journal.has_room(&record) {
+            self.checkpoint()?;
+            self.journal.turn();
+        }
+        self.journal.append(record).map_err(DiskError::Journal)
+    }
+
+    /// Hands what the journal holds to the database, once that has everything from before.
+    fn checkpoint(&mut self) -> Result<(), DiskError> {
+        self.checkpoints.settle()?;
+        let (events, floor) = (std::mem::take(&mut self.journaled), read(&self.state).floor);
+        self.checkpoints.begin(Job { events, floor });
+        Ok(())
+    }
+
+    fn publish(&self, events: Vec<Arc<Event>>) {
         let mut state = write(&self.state);
+        let most = events.len() + MAX_COMPACTION;
         events.into_iter().for_each(|event| state.publish(event));
+        let floor = state.floor_within(self.options.keep_events, self.options.keep_bytes, most);
         state.compact_to(floor);
-    }
-
-    /// A failed commit may have reached the disk after all: whatever the reopened file holds is what happened.
-    fn recover(&mut self) {
-        let known = read(&self.state).revision;
-        match self.disk.reopen().and_then(|()| self.disk.events_after(known)) {
-            Ok(events) => self.publish(events, 0),
-            Err(error) => {
-                tracing::error!(%error, "the store is unusable until the disk accepts writes again")
-            }
-        }
-    }
-
-    /// How far the log is compacted by a commit that adds `events`. Rides along, so it costs no fsync of its own.
-    fn next_floor(&self, events: &[Arc<Event>]) -> u64 {
-        let state = read(&self.state);
-        let mut count = state.log.len() + events.len();
-        let mut bytes = state.log_bytes + events.iter().map(|event| event.size_bytes()).sum::<usize>();
-        let mut floor = state.floor;
-        for event in state.log.iter().take(events.len() + MAX_COMPACTION) {
-            if count <= self.keep_events && bytes <= self.keep_bytes {
-                break;
-            }
-            count -= 1;
-            bytes -= event.size_bytes();
-            floor = event.revision;
-        }
-        floor
     }
 }
 
