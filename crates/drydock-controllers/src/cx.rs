@@ -14,6 +14,7 @@ use kube::Client;
 
 use crate::events::Recorder;
 use crate::garbage::Graph;
+use crate::hpa::Histories;
 use crate::kinds::Kinds;
 
 /// What the engine decides for the controllers.
@@ -85,6 +86,8 @@ pub struct Cx {
     pub client: Client,
     pub kinds: Kinds,
     pub graph: Arc<Graph>,
+    /// What autoscalers remember between passes.
+    pub histories: Histories,
     pub recorder: Recorder,
     pub config: Config,
     /// Held by the scheduler while it decides and counts one pod.
@@ -94,7 +97,15 @@ pub struct Cx {
 impl Cx {
     pub fn new(client: Client, config: Config, recorder: Recorder) -> Cx {
         let (kinds, graph) = (Kinds::new(&client), Arc::new(Graph::default()));
-        Cx { kinds, graph, client, recorder, config, placing: Mutex::new(()) }
+        Cx {
+            kinds,
+            graph,
+            histories: Histories::default(),
+            client,
+            recorder,
+            config,
+            placing: Mutex::new(()),
+        }
     }
 
     pub fn now(&self) -> Timestamp {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{
     ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Service,
@@ -44,6 +45,7 @@ pub struct Kinds {
     pub storage_classes: Arc<Kind<StorageClass>>,
     pub service_accounts: Arc<Kind<ServiceAccount>>,
     pub root_cas: Arc<Kind<ConfigMap>>,
+    pub autoscalers: Arc<Kind<HorizontalPodAutoscaler>>,
     pub budgets: Arc<Kind<PodDisruptionBudget>>,
 }
 
@@ -100,6 +102,7 @@ impl Kinds {
             storage_classes: Kind::new(client.clone()),
             service_accounts: Kind::new(client.clone()),
             root_cas: Kind::with(client.clone(), only_root_cas),
+            autoscalers: Kind::new(client.clone()),
             budgets: Kind::new(client.clone()),
         }
     }
@@ -130,6 +133,7 @@ impl Kinds {
             &self.volumes,
             &self.storage_classes,
             &self.service_accounts,
+            &self.autoscalers,
             &self.budgets,
         ]
     }

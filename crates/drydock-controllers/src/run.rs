@@ -15,7 +15,7 @@ use crate::cx::{Config, Cx};
 use crate::events::{Recorder, write_events};
 use crate::supervise::supervise;
 use crate::{
-    claims, cronjob, daemonset, deployment, disruption, endpoints, garbage, job, namespace, replicaset,
+    claims, cronjob, daemonset, deployment, disruption, endpoints, garbage, hpa, job, namespace, replicaset,
     scheduler, serviceaccount, statefulset,
 };
 
@@ -31,6 +31,7 @@ fn controllers() -> Vec<Controller> {
         daemonset::controller(),
         job::controller(),
         cronjob::controller(),
+        hpa::controller(),
         claims::controller(),
         claims::volume::controller(),
         scheduler::controller(),

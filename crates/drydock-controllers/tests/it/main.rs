@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A helper that unwraps nothing has failed its test, as it should.
 
+mod autoscaling;
 mod cleanup;
 mod kubelet;
 mod network;
