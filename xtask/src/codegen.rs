@@ -1,8 +1,13 @@
-//! `cargo xtask codegen`: writes the field schemas of `crates/drydock-kinds/schema/`.
+//! `cargo xtask codegen`: writes the field schemas of `crates/drydock-kinds/schema/` and, by `messages`, the wire forms
+//! of `crates/drydock-protobuf/schema/`.
 //!
 //! For developers who raise the Kubernetes version; nobody else needs it, the result is committed.
 //! Reads the published OpenAPI v3 documents from the Go module `k8s.io/kubernetes`, which `go mod download` fetches.
 //! The output is deterministic: the same version gives the same bytes.
+
+mod golden;
+mod gosource;
+mod messages;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -44,7 +49,8 @@ const DOCUMENTS: &[&str] = &[
 ];
 
 pub fn run() -> Result<()> {
-    let module = module_dir()?;
+    messages::run()?;
+    let module = module_dir(MODULE)?;
     let definitions = definitions(&module.join("api/openapi-spec/v3"))?;
     let output = Path::new(OUTPUT);
     fs::create_dir_all(output).with_context(|| format!("cannot create `{OUTPUT}`"))?;
@@ -62,15 +68,15 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
-fn module_dir() -> Result<PathBuf> {
+fn module_dir(module: &str) -> Result<PathBuf> {
     let output = Command::new("go")
-        .args(["mod", "download", "-json", MODULE])
+        .args(["mod", "download", "-json", module])
         .output()
         .context("cannot run `go`, which fetches the Kubernetes sources")?;
     let answer: Value = serde_json::from_slice(&output.stdout).context("`go mod download` gave no JSON")?;
     match answer.get("Dir").and_then(Value::as_str) {
         Some(dir) => Ok(PathBuf::from(dir)),
-        None => bail!("`go mod download {MODULE}` failed: {}", answer["Error"]),
+        None => bail!("`go mod download {module}` failed: {}", answer["Error"]),
     }
 }
 

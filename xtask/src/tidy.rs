@@ -11,8 +11,9 @@ use anyhow::{Context, bail};
 /// Which crates of ours a crate may name, besides itself. The arrows of ARCHITECTURE.md.
 const ARROWS: &[(&str, &[&str])] = &[
     ("drydock-kinds", &[]),
+    ("drydock-protobuf", &[]),
     ("drydock-store", &[]),
-    ("drydock-api", &["drydock-kinds", "drydock-store"]),
+    ("drydock-api", &["drydock-kinds", "drydock-protobuf", "drydock-store"]),
     ("drydock-controllers", &[]),
     ("drydock-node", &["seaworthy-image"]),
     (

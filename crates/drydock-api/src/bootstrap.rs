@@ -23,6 +23,11 @@ pub(crate) async fn run(server: &Arc<Server>) -> Result<(), ApiError> {
     if ServedKind::find("", "v1", "services").is_some() {
         ensure(server, "/api/v1/namespaces/default/services", kubernetes_service(server)).await?;
     }
+    ensure(server, "/apis/networking.k8s.io/v1/servicecidrs", service_cidr(server)).await?;
+    // Together, so that they share the store's commits.
+    let services = groups().into_iter().map(|(group, version)| api_service(group, version));
+    let path = "/apis/apiregistration.k8s.io/v1/apiservices";
+    futures::future::try_join_all(services.map(|service| ensure_with_status(server, path, service))).await?;
     if ServedKind::find("rbac.authorization.k8s.io", "v1", "clusterroles").is_some() {
         let rbac = "/apis/rbac.authorization.k8s.io/v1";
         ensure(server, &format!("{rbac}/clusterroles"), cluster_admin()).await?;
@@ -38,6 +43,36 @@ fn kubernetes_service(server: &Server) -> Value {
             "type": "ClusterIP", "clusterIP": server.config.service_network.api_address().to_string(),
             "ports": [{ "name": "https", "port": 443, "protocol": "TCP", "targetPort": server.config.port }],
         },
+    })
+}
+
+fn service_cidr(server: &Server) -> Value {
+    let network = server.config.service_network;
+    json!({ "metadata": { "name": "kubernetes" }, "spec": { "cidrs": [format!("{}/{}", network.base, network.prefix)] } })
+}
+
+/// Every group version of the catalog, each once.
+fn groups() -> Vec<(&'static str, &'static str)> {
+    let mut groups: Vec<_> = drydock_kinds::catalog().iter().map(|spec| (spec.group, spec.version)).collect();
+    groups.sort_unstable();
+    groups.dedup();
+    groups
+}
+
+/// Says that a group version is served by this API itself.
+fn api_service(group: &str, version: &str) -> Value {
+    let priority = if group.is_empty() { 18_000 } else { 17_000 };
+    let condition = json!({
+        "type": "Available", "status": "True", "reason": "Local", "message": "Local APIServices are always available",
+        "lastTransitionTime": crate::meta::timestamp(jiff::Timestamp::now()),
+    });
+    json!({
+        "metadata": {
+            "name": format!("{version}.{group}"),
+            "labels": { "kube-aggregator.kubernetes.io/automanaged": "onstart" },
+        },
+        "spec": { "group": group, "version": version, "groupPriorityMinimum": priority, "versionPriority": 15 },
+        "status": { "conditions": [condition] },
     })
 }
 
@@ -62,18 +97,38 @@ fn cluster_admin_binding() -> Value {
 
 /// Creates the object unless one of its name exists already.
 async fn ensure(server: &Arc<Server>, path: &str, object: Value) -> Result<(), ApiError> {
-    let request = Request::builder().method(Method::POST).uri(format!("{path}?fieldManager=drydock"));
+    match ask(server, Method::POST, path, &object).await {
+        Err(error) if error.code == StatusCode::CONFLICT => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// As [`ensure`], and gives a new object its status.
+async fn ensure_with_status(server: &Arc<Server>, path: &str, object: Value) -> Result<(), ApiError> {
+    match ask(server, Method::POST, path, &object).await {
+        Err(error) if error.code == StatusCode::CONFLICT => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => {
+            let path = format!("{path}/{}/status", crate::meta::name(&object));
+            ask(server, Method::PUT, &path, &object).await
+        }
+    }
+}
+
+async fn ask(server: &Arc<Server>, method: Method, path: &str, object: &Value) -> Result<(), ApiError> {
+    let request = Request::builder().method(method).uri(format!("{path}?fieldManager=drydock"));
     let request = request.body(Body::from(object.to_string()));
     let mut request = request.map_err(|error| ApiError::internal(error.to_string()))?;
     request.extensions_mut().insert(User { internal: true, ..User::new("system:drydock", [MASTERS]) });
     let response = server.clone().answer(request).await;
-    if response.status().is_success() || response.status() == StatusCode::CONFLICT {
+    let code = response.status();
+    if code.is_success() {
         return Ok(());
     }
     let text = body::read(response.into_body(), server.config.max_body_bytes).await?;
     let why: Value = serde_json::from_slice(&text).unwrap_or_default();
-    Err(ApiError::internal(format!(
-        "cannot create {path}: {}",
-        why["message"].as_str().unwrap_or("no reason given")
-    )))
+    let why = format!("cannot write {path}: {}", why["message"].as_str().unwrap_or("no reason given"));
+    let mut error = ApiError::internal(why);
+    error.code = code;
+    Err(error)
 }

@@ -30,9 +30,6 @@ pub enum ServedColumn<'a> {
     Custom(&'a CustomColumn),
 }
 
-/// Kinds that share their stored objects with another group: the first name is where they are kept.
-const SHARED_STORAGE: &[(&str, &str)] = &[("events.k8s.io", "")];
-
 impl ServedKind {
     /// A built-in kind.
     pub fn find(group: &str, version: &str, plural: &str) -> Option<Self> {
@@ -168,7 +165,7 @@ impl ServedKind {
 
     /// Built-in kinds merge strategically; custom ones answer 415 to that patch type.
     pub fn merges_strategically(&self) -> bool {
-        matches!(self.origin, Origin::Builtin(_))
+        matches!(self.origin, Origin::Builtin(spec) if spec.stored.is_none())
     }
 
     /// The type of the whole object; `None` while a kind has no published schema.
@@ -238,23 +235,37 @@ impl ServedKind {
 
     /// Whether stored objects can be handed out as they lie there, given that they name this version.
     pub fn reads_as_stored(&self) -> bool {
-        matches!(self.origin, Origin::Builtin(_))
+        matches!(self.origin, Origin::Builtin(spec) if spec.stored.is_none())
     }
 
-    /// An object as this kind shows it. Kinds of several groups share one stored form, named by the one served.
+    /// An object as this kind shows it. Kinds of several groups or versions share one stored form; what already has
+    /// this kind's form stays as it is.
     pub fn present(&self, mut object: Value) -> Value {
-        if let Origin::Custom(kind) = &self.origin {
-            kind.present(&mut object);
-        } else if object["apiVersion"] != self.api_version().as_str() {
-            object["apiVersion"] = self.api_version().into();
+        match &self.origin {
+            Origin::Custom(kind) => kind.present(&mut object),
+            Origin::Builtin(spec) if object["apiVersion"] != self.api_version().as_str() => {
+                if let Some(stored) = &spec.stored {
+                    (stored.from)(&mut object);
+                }
+                object["apiVersion"] = self.api_version().into();
+            }
+            Origin::Builtin(_) => {}
         }
         object
     }
 
     /// An object as it is stored.
     pub fn to_storage(&self, object: &mut Value) {
-        if let Origin::Custom(kind) = &self.origin {
-            kind.to_storage(object);
+        match &self.origin {
+            Origin::Custom(kind) => kind.to_storage(object),
+            Origin::Builtin(spec) => {
+                let Some(stored) = &spec.stored else { return };
+                (stored.to)(object);
+                object["apiVersion"] = match stored.group {
+                    "" => stored.version.into(),
+                    group => format!("{group}/{}", stored.version).into(),
+                };
+            }
         }
     }
 
@@ -272,8 +283,10 @@ impl ServedKind {
     }
 
     fn prefix(&self) -> String {
-        let shared = SHARED_STORAGE.iter().find(|(group, _)| *group == self.group());
-        let group = shared.map_or(self.group(), |(_, stored)| stored);
+        let group = match &self.origin {
+            Origin::Builtin(spec) => spec.stored.map_or(spec.group, |stored| stored.group),
+            Origin::Custom(_) => self.group(),
+        };
         format!("{}/{}/", if group.is_empty() { "core" } else { group }, self.plural())
     }
 

@@ -6,8 +6,8 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, Repl
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Service,
-    ServiceAccount,
+    ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod,
+    ReplicationController, Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -29,6 +29,7 @@ pub const ROOT_CA: &str = "kube-root-ca.crt";
 pub struct Kinds {
     pub pods: Arc<Kind<Pod>>,
     pub replica_sets: Arc<Kind<ReplicaSet>>,
+    pub replication_controllers: Arc<Kind<ReplicationController>>,
     pub deployments: Arc<Kind<Deployment>>,
     pub stateful_sets: Arc<Kind<StatefulSet>>,
     pub daemon_sets: Arc<Kind<DaemonSet>>,
@@ -86,6 +87,7 @@ impl Kinds {
         Kinds {
             pods: Kind::new(client.clone()),
             replica_sets: Kind::new(client.clone()),
+            replication_controllers: Kind::new(client.clone()),
             deployments: Kind::new(client.clone()),
             stateful_sets: Kind::new(client.clone()),
             daemon_sets: Kind::new(client.clone()),
@@ -118,6 +120,7 @@ impl Kinds {
         vec![
             &self.pods,
             &self.replica_sets,
+            &self.replication_controllers,
             &self.deployments,
             &self.stateful_sets,
             &self.daemon_sets,

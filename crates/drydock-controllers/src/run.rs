@@ -27,6 +27,7 @@ fn controllers() -> Vec<Controller> {
     vec![
         deployment::controller(),
         replicaset::controller(),
+        replicaset::replication_controller(),
         statefulset::controller(),
         daemonset::controller(),
         job::controller(),

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
 use serde_json::Value;
 
-use crate::column::{ColumnType, age};
+use crate::column::age;
 use crate::field::{FieldError, Path};
+use crate::names;
 use crate::read::{number, or, text};
 use crate::{Column, KindSpec, Selectable};
 
@@ -36,29 +37,29 @@ pub const KIND: KindSpec = KindSpec::namespaced::<Event>()
         Column::compute("Source", |event, _| Value::from(source(event))).wide(),
         Column::compute("Message", |event, _| Value::from(text(event, "/message").trim())),
         Column::compute("First Seen", |event, now| Value::from(first_seen(event, now))).wide(),
-        Column::compute("Count", |event, _| Value::from(count(event))).typed(ColumnType::Integer).wide(),
+        Column::compute("Count", |event, _| Value::from(count(event))).wide(),
         Column::name().wide(),
     ]);
 
-fn first_seen(event: &Value, now: Timestamp) -> String {
+pub(crate) fn first_seen(event: &Value, now: Timestamp) -> String {
     age(event.get("firstTimestamp").or_else(|| event.get("eventTime")), now)
 }
 
-fn last_seen(event: &Value, now: Timestamp) -> String {
+pub(crate) fn last_seen(event: &Value, now: Timestamp) -> String {
     match event.pointer("/series/lastObservedTime").or_else(|| event.get("lastTimestamp")) {
         Some(stamp) => age(Some(stamp), now),
         None => first_seen(event, now),
     }
 }
 
-fn count(event: &Value) -> i64 {
+pub(crate) fn count(event: &Value) -> i64 {
     match number(event, "/series/count") {
         0 => number(event, "/count").max(1),
         count => count,
     }
 }
 
-fn object(event: &Value) -> String {
+pub(crate) fn object(event: &Value) -> String {
     let kind = text(event, "/involvedObject/kind").to_ascii_lowercase();
     match text(event, "/involvedObject/name") {
         "" => kind,
@@ -66,7 +67,7 @@ fn object(event: &Value) -> String {
     }
 }
 
-fn source(event: &Value) -> String {
+pub(crate) fn source(event: &Value) -> String {
     let component = or(text(event, "/source/component"), text(event, "/reportingComponent"));
     match or(text(event, "/source/host"), text(event, "/reportingInstance")) {
         "" => component.to_owned(),
@@ -74,14 +75,50 @@ fn source(event: &Value) -> String {
     }
 }
 
+const MAX_ACTION: usize = 128;
+const MAX_REASON: usize = 128;
+const MAX_NOTE: usize = 1024;
+const MAX_INSTANCE: usize = 128;
+
 fn validate(new: &Value, _old: Option<&Value>) -> Vec<FieldError> {
+    validate_as(new, "reportingComponent")
+}
+
+/// The rules of both forms; `reporter` is what the form calls the reporting component.
+pub(crate) fn validate_as(new: &Value, reporter: &str) -> Vec<FieldError> {
     let about = text(new, "/involvedObject/namespace");
     let home = text(new, "/metadata/namespace");
-    // Events about objects without a namespace live in `default`.
-    let at_home = about == home || (about.is_empty() && matches!(home, "default" | "kube-system"));
     let path = Path::root("involvedObject.namespace");
-    (!at_home)
-        .then(|| FieldError::invalid(&path, about, "does not match event.namespace"))
-        .into_iter()
-        .collect()
+    let lost = FieldError::invalid(&path, about, "does not match event.namespace");
+    if text(new, "/eventTime").is_empty() {
+        // Events about objects without a namespace live in `default`.
+        let at_home = about == home || (about.is_empty() && home == "default");
+        return (!at_home).then_some(lost).into_iter().collect();
+    }
+    let mut errors = Vec::new();
+    if about.is_empty() && !matches!(home, "default" | "kube-system") {
+        errors.push(lost);
+    }
+    let reporter_path = Path::root(reporter);
+    let component = text(new, "/reportingComponent");
+    if component.is_empty() {
+        errors.push(FieldError::required(&reporter_path, ""));
+    }
+    let complaint = names::qualified(component);
+    errors.extend(complaint.map(|complaint| FieldError::invalid(&reporter_path, component, complaint)));
+    for (field, most) in [("reportingInstance", MAX_INSTANCE), ("action", MAX_ACTION), ("reason", MAX_REASON)]
+    {
+        errors.extend(sized(new, field, most, true));
+    }
+    errors.extend(sized(new, "message", MAX_NOTE, false));
+    errors
+}
+
+fn sized(event: &Value, field: &str, most: usize, needed: bool) -> Option<FieldError> {
+    let (path, found) = (Path::root(field), text(event, &format!("/{field}")));
+    if found.is_empty() && needed {
+        return Some(FieldError::required(&path, ""));
+    }
+    let detail = format!("can have at most {most} characters");
+    (found.len() > most).then(|| FieldError::invalid(&path, "", detail))
 }

@@ -19,6 +19,20 @@ pub type PrepareFn = fn(&mut Value, Option<&Value>);
 /// Checks a new object; with the stored object it also checks what must not change.
 pub type ValidateFn = fn(&Value, Option<&Value>) -> Vec<FieldError>;
 
+/// Changes an object between the form its kind shows and the form it is stored in.
+pub type ConvertFn = fn(&mut Value);
+
+/// The kind under which objects are kept when another group or version shows the same objects.
+#[derive(Debug, Clone, Copy)]
+pub struct Stored {
+    pub group: &'static str,
+    pub version: &'static str,
+    /// From the shown form to the stored one.
+    pub to: ConvertFn,
+    /// From the stored form to the shown one.
+    pub from: ConvertFn,
+}
+
 /// Everything the engine knows about one built-in kind.
 #[derive(Debug, Clone, Copy)]
 pub struct KindSpec {
@@ -45,6 +59,8 @@ pub struct KindSpec {
     pub default: DefaultFn,
     pub prepare: PrepareFn,
     pub validate: ValidateFn,
+    /// `None` for kinds that are stored as they are shown.
+    pub stored: Option<Stored>,
 }
 
 /// Whether objects live in a namespace.
@@ -140,7 +156,20 @@ impl KindSpec {
             default: |_| {},
             prepare: |_, _| {},
             validate: |_, _| Vec::new(),
+            stored: None,
         }
+    }
+
+    /// Offers fewer verbs than [`ALL_VERBS`].
+    pub const fn verbs(mut self, verbs: &'static [&'static str]) -> Self {
+        self.verbs = verbs;
+        self
+    }
+
+    /// Shares the stored objects of another group or version of the same plural.
+    pub const fn stored_as(mut self, stored: Stored) -> Self {
+        self.stored = Some(stored);
+        self
     }
 
     pub const fn short_names(mut self, names: &'static [&'static str]) -> Self {

@@ -25,7 +25,7 @@ pub(crate) async fn create(cx: &Cx, body: Body) -> Result<Response<Body>, ApiErr
     }
     let options = WriteOptions::of(cx)?;
     let bytes = body::read(body, cx.server.config.max_body_bytes).await?;
-    let decoded = body::decode(&bytes, body::media_type(&cx.headers))?;
+    let decoded = cx.decode(&bytes)?;
     let (object, warnings) = admit::conform(cx, decoded, &options)?;
     if !matches!(meta::text(&object, "resourceVersion"), "" | "0") {
         return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));

@@ -50,7 +50,10 @@ pub(crate) async fn read_options(cx: &Cx, body: Body) -> Result<DeleteOptions, A
     let bytes = body::read(body, cx.server.config.max_body_bytes).await?;
     let value = match bytes.trim_ascii().is_empty() {
         true => Value::Null,
-        false => body::decode(&bytes, body::media_type(&cx.headers))?.value,
+        false => {
+            let expected = Some(("v1", "DeleteOptions"));
+            body::decode_as(&bytes, body::media_type(&cx.headers), expected)?.value
+        }
     };
     DeleteOptions::of(cx, &value)
 }

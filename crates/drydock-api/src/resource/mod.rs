@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::server::{Cx, Permit};
 use crate::status::ApiError;
 use crate::stored::{self, Object};
+use crate::wire::body::{self, Decoded};
 use crate::wire::table::Shape;
 use crate::wire::{self, Accept};
 use crate::{subresource, watch};
@@ -37,6 +38,7 @@ pub(crate) async fn answer(cx: &Cx, verb: &str, body: Body) -> Result<Response<B
         return Err(ApiError::no_such_path());
     }
     match verb {
+        "create" if cx.kind.is("", "bindings") => subresource::bind(cx, body).await,
         "get" => read::get(cx),
         "list" => read::list(cx),
         "create" => create::create(cx, body).await,
@@ -87,6 +89,12 @@ impl Cx {
     /// An object in the form the client asked for, in the version it asked for.
     pub fn reply(&self, code: StatusCode, object: Value) -> Result<Response<Body>, ApiError> {
         Ok(wire::json(code, &self.shape()?.one(self.kind.present(object))))
+    }
+
+    /// The object in a body that should be of the addressed kind.
+    pub fn decode(&self, bytes: &[u8]) -> Result<Decoded, ApiError> {
+        let (api_version, kind) = (self.kind.api_version(), self.kind.kind());
+        body::decode_as(bytes, body::media_type(&self.headers), Some((&api_version, kind)))
     }
 
     /// Namespaced kinds are written inside a namespace, cluster-wide ones never.

@@ -16,7 +16,7 @@ use crate::wire::{self, body};
 pub(crate) async fn update(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError> {
     let options = WriteOptions::of(cx)?;
     let bytes = body::read(body, cx.server.config.max_body_bytes).await?;
-    let decoded = body::decode(&bytes, body::media_type(&cx.headers))?;
+    let decoded = cx.decode(&bytes)?;
     let (object, warnings) = admit::conform(cx, decoded, &options)?;
     let replace = |_: &Object| Ok(Change { object: object.clone(), ownership: Ownership::Track });
     let stored = modify(cx, &options, replace).await?;

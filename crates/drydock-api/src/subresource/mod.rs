@@ -72,6 +72,11 @@ pub(crate) async fn stream(cx: Cx, permit: Permit) -> Result<Response<Body>, Api
     }
 }
 
+/// The older way to bind a pod: the body names it, not the path.
+pub(crate) async fn bind(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError> {
+    pod::bind_named(cx, body).await
+}
+
 /// Sets a namespace's own finalizers; without any left, a deleted namespace is gone.
 async fn finalize(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError> {
     let options = WriteOptions::of(cx)?;

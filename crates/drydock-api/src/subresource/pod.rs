@@ -22,11 +22,27 @@ pub(super) async fn bind(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError
     let options = WriteOptions::of(cx)?;
     let bytes = body::read(body, cx.server.config.max_body_bytes).await?;
     let binding = body::decode(&bytes, body::media_type(&cx.headers))?.value;
+    bind_to(cx, &options, &binding).await
+}
+
+/// As [`bind`], for a binding that names its pod itself.
+pub(super) async fn bind_named(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError> {
+    let options = WriteOptions::of(cx)?;
+    let bytes = body::read(body, cx.server.config.max_body_bytes).await?;
+    let binding = body::decode(&bytes, body::media_type(&cx.headers))?.value;
+    let mut pod = cx.clone();
+    pod.kind = ServedKind::find("", "v1", "pods").ok_or_else(ApiError::no_such_path)?;
+    pod.path.name = Some(meta::name(&binding).to_owned());
+    pod.path.subresource = "binding".to_owned();
+    bind_to(&pod, &options, &binding).await
+}
+
+async fn bind_to(cx: &Cx, options: &WriteOptions, binding: &Value) -> Result<Response<Body>, ApiError> {
     let node = binding["target"]["name"].as_str().unwrap_or("").to_owned();
     if node.is_empty() {
         return Err(ApiError::bad_request("a binding needs `target.name`, the node"));
     }
-    let wanted_uid = meta::uid(&binding).to_owned();
+    let wanted_uid = meta::uid(binding).to_owned();
     let change = |live: &Object| {
         let pod = &live.value;
         let refuse = |why: String| Err(ApiError::conflict(&cx.kind, cx.path.name(), &why));
@@ -48,7 +64,7 @@ pub(super) async fn bind(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError
         Ok(Change { object, ownership: Ownership::Track })
     };
     // Through the binding door a pod's status changes too: its condition says that it is scheduled.
-    modify(cx, &options, change).await?;
+    modify(cx, options, change).await?;
     let done =
         json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 });
     Ok(wire::json(StatusCode::CREATED, &done))

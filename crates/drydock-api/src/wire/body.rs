@@ -39,18 +39,38 @@ pub fn media_type(headers: &HeaderMap) -> &str {
 
 /// Decodes an object of any supported format.
 pub fn decode(bytes: &[u8], media_type: &str) -> Result<Decoded, ApiError> {
+    decode_as(bytes, media_type, None)
+}
+
+/// The same where the path says which API version and kind are expected. Custom kinds have no protobuf form.
+pub fn decode_as(
+    bytes: &[u8],
+    media_type: &str,
+    expected: Option<(&str, &str)>,
+) -> Result<Decoded, ApiError> {
+    let is_custom =
+        expected.is_some_and(|(api_version, kind)| !drydock_protobuf::has_kind(api_version, kind));
     match media_type {
         "application/json" | "" => decode_json(bytes),
         "application/yaml" | "application/x-yaml" | "text/yaml" => decode_yaml(bytes),
-        "application/vnd.kubernetes.protobuf" => Err(ApiError::unsupported_media_type(
-            "drydock does not read protobuf bodies yet; send application/json or application/yaml \
-             (with kubectl 1.32 or newer: `kubectl create -f` and `kubectl apply -f` send JSON)",
-        )),
-        other => Err(ApiError::unsupported_media_type(format!(
-            "the body of the request was in an unknown format ({other}) - accepted media types include: \
-             application/json, application/yaml"
-        ))),
+        drydock_protobuf::MEDIA_TYPE if !is_custom => decode_protobuf(bytes, expected),
+        _ => Err(unknown_format(is_custom)),
     }
+}
+
+/// 415, from which clients that tried CBOR fall back to JSON.
+fn unknown_format(is_custom: bool) -> ApiError {
+    let protobuf = if is_custom { "" } else { ", application/vnd.kubernetes.protobuf" };
+    ApiError::unsupported_media_type(format!(
+        "the body of the request was in an unknown format - accepted media types include: \
+         application/json, application/yaml{protobuf}"
+    ))
+}
+
+fn decode_protobuf(bytes: &[u8], expected: Option<(&str, &str)>) -> Result<Decoded, ApiError> {
+    let value = drydock_protobuf::decode(bytes, expected);
+    let value = value.map_err(|error| ApiError::bad_request(format!("cannot decode protobuf: {error}")))?;
+    Ok(Decoded { value, duplicates: Vec::new() })
 }
 
 pub fn decode_json(bytes: &[u8]) -> Result<Decoded, ApiError> {

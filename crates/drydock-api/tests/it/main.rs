@@ -9,7 +9,9 @@ mod kubectl;
 mod limits;
 mod listing;
 mod pods;
+mod protobuf;
 mod services;
+mod shared;
 mod watching;
 
 use std::net::Ipv4Addr;

@@ -1,20 +1,23 @@
-//! Keeps each ReplicaSet at its desired number of pods.
+//! Keeps each ReplicaSet, and each ReplicationController, at its desired number of pods.
 //!
-//! Reads: ReplicaSet, Pod. Writes: Pod (create, delete), ReplicaSet status.
+//! Reads: ReplicaSet or ReplicationController, Pod. Writes: Pod (create, delete), the owner's status.
+//! The older kind is seen as a ReplicaSet, see [`Replicated`], so that both have one set of rules.
 //! Never edits a pod it does not own; adopting orphans and releasing strays are the only exceptions.
 //!
 //! Start at [`reconcile`]; the decision itself is [`plan::plan`], which is pure.
 
 mod plan;
+mod replicated;
 mod status;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, ReplicationController};
 
 use self::plan::{Plan, plan};
+use self::replicated::Replicated;
 use crate::controller::{Controller, Next, Synced};
 use crate::cx::Cx;
 use crate::key::Key;
@@ -24,7 +27,6 @@ use crate::pods;
 use crate::queue::Queue;
 use crate::selector;
 
-const NAME: &str = "replicaset-controller";
 /// Pods created at once; each batch that succeeds doubles the next, so that a hopeless template
 /// fails a few times and not a thousand times.
 const FIRST_BATCH: usize = 4;
@@ -32,39 +34,47 @@ const FIRST_BATCH: usize = 4;
 const BURST: usize = 500;
 
 pub fn controller() -> Controller {
+    controller_of::<ReplicaSet>()
+}
+
+pub fn replication_controller() -> Controller {
+    controller_of::<ReplicationController>()
+}
+
+fn controller_of<K: Replicated>() -> Controller {
     Controller {
-        name: NAME,
-        workers: 4,
-        watches,
-        reconcile: |cx, key| Box::pin(async move { Ok(reconcile(&cx, &key).await?) }),
+        name: K::CONTROLLER,
+        workers: K::WORKERS,
+        watches: watches::<K>,
+        reconcile: |cx, key| Box::pin(async move { Ok(reconcile::<K>(&cx, &key).await?) }),
     }
 }
 
-fn watches(cx: &Arc<Cx>, queue: &Arc<Queue>) -> Vec<Synced> {
+fn watches<K: Replicated>(cx: &Arc<Cx>, queue: &Arc<Queue>) -> Vec<Synced> {
     let q = queue.clone();
-    cx.kinds.replica_sets.cache.subscribe(move |old, new| {
+    K::kind_of(cx).cache.subscribe(move |old, new| {
         if let Some(set) = new.or(old) {
-            q.add(Key::of(&set.metadata));
+            q.add(Key::of(set.meta()));
         }
     });
     let (q, weak) = (queue.clone(), Arc::downgrade(cx));
     cx.kinds.pods.cache.subscribe(move |old, new| {
-        owner::wake_owner(&q, "ReplicaSet", old, new);
+        owner::wake_owner(&q, &K::kind(&()), old, new);
         if let (Some(pod), Some(cx)) = (new, weak.upgrade())
             && owner::controller_of(&pod.metadata).is_none()
         {
-            wake_adopters(&cx, &q, pod);
+            wake_adopters::<K>(&cx, &q, pod);
         }
     });
-    vec![cx.kinds.replica_sets.cache.synced(), cx.kinds.pods.cache.synced()]
+    vec![K::kind_of(cx).cache.synced(), cx.kinds.pods.cache.synced()]
 }
 
 /// An orphan wakes every set that might take it in.
-fn wake_adopters(cx: &Cx, queue: &Queue, pod: &Pod) {
+fn wake_adopters<K: Replicated>(cx: &Cx, queue: &Queue, pod: &Pod) {
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-    for set in cx.kinds.replica_sets.cache.in_namespace(namespace) {
-        if spec_matches(&set, pod) {
-            queue.add(Key::of(&set.metadata));
+    for set in K::kind_of(cx).cache.in_namespace(namespace) {
+        if spec_matches(&K::as_set(&set), pod) {
+            queue.add(Key::of(set.meta()));
         }
     }
 }
@@ -79,46 +89,52 @@ pub enum Error {
     Write(#[from] WriteError),
 }
 
-/// One ReplicaSet with the pods it manages.
+/// One set with the pods it manages.
 pub struct Observed {
     pub set: Arc<ReplicaSet>,
     pub pods: Vec<Arc<Pod>>,
     pub now: Timestamp,
 }
 
-pub async fn reconcile(cx: &Cx, key: &Key) -> Result<Next, Error> {
-    let Some(observed) = observe(cx, key).await? else { return Ok(Next::WaitForChange) };
+async fn reconcile<K: Replicated>(cx: &Cx, key: &Key) -> Result<Next, Error> {
+    let Some(owner) = K::kind_of(cx).get(key) else { return Ok(Next::WaitForChange) };
+    let Some(observed) = observe(cx, &owner, key).await? else { return Ok(Next::WaitForChange) };
     let plan = plan(&observed);
-    let acted = act(cx, &observed, &plan).await;
+    let acted = act(cx, &*owner, &observed, &plan).await;
     let observed = Observed { now: cx.now(), ..observed };
-    write_status(cx, &observed, acted.as_ref().err()).await?;
+    write_status::<K>(cx, key, &observed, acted.as_ref().err()).await?;
     acted?;
     Ok(Next::after(status::next_change(&observed)))
 }
 
-async fn observe(cx: &Cx, key: &Key) -> Result<Option<Observed>, Error> {
-    let Some(set) = cx.kinds.replica_sets.get(key) else { return Ok(None) };
+async fn observe<K: Replicated>(cx: &Cx, owner: &Arc<K>, key: &Key) -> Result<Option<Observed>, Error> {
+    let set = K::as_set(owner);
     let Some(spec) = &set.spec else { return Ok(None) };
     let candidates = cx.kinds.pods.cache.in_namespace(&key.namespace);
     let candidates = candidates.into_iter().filter(|pod| {
         owner::is_controlled_by(&pod.metadata, owner::uid(&set.metadata)) || !pods::is_finished(pod)
     });
     let children = sort_children(&set.metadata, &spec.selector, candidates);
-    let pods = claim(&*set, &cx.kinds.pods, children).await?;
+    let pods = claim(&**owner, &cx.kinds.pods, children).await?;
     Ok(Some(Observed { set, pods, now: cx.now() }))
 }
 
-async fn act(cx: &Cx, observed: &Observed, plan: &Plan) -> Result<(), WriteError> {
-    create(cx, &observed.set, plan.create.min(BURST)).await?;
+async fn act<K: Replicated>(cx: &Cx, owner: &K, observed: &Observed, plan: &Plan) -> Result<(), WriteError> {
+    create(cx, owner, &observed.set, plan.create.min(BURST)).await?;
     let doomed = plan.delete.iter().take(BURST).filter_map(|key| cx.kinds.pods.get(key));
-    futures::future::try_join_all(doomed.map(|pod| delete(cx, &observed.set, pod))).await?;
+    futures::future::try_join_all(doomed.map(|pod| delete(cx, owner, pod))).await?;
     Ok(())
 }
 
-async fn create(cx: &Cx, set: &ReplicaSet, mut missing: usize) -> Result<(), WriteError> {
+async fn create<K: Replicated>(
+    cx: &Cx,
+    owner: &K,
+    set: &ReplicaSet,
+    mut missing: usize,
+) -> Result<(), WriteError> {
     let Some(template) = set.spec.as_ref().and_then(|spec| spec.template.as_ref()) else { return Ok(()) };
     let key = Key::of(&set.metadata);
-    let mut pod = pods::from_template(template, &key.namespace, owner::reference(set));
+    let mut pod = pods::from_template(template, &key.namespace, owner::reference(owner));
     pod.metadata.generate_name = Some(format!("{}-", key.name));
     let mut batch = FIRST_BATCH;
     while missing > 0 {
@@ -128,15 +144,11 @@ async fn create(cx: &Cx, set: &ReplicaSet, mut missing: usize) -> Result<(), Wri
             match outcome {
                 Ok(pod) => {
                     let message = format!("Created pod: {}", Key::of(&pod.metadata).name);
-                    cx.recorder.normal(NAME, set, "SuccessfulCreate", message);
+                    cx.recorder.normal(K::CONTROLLER, owner, "SuccessfulCreate", message);
                 }
                 Err(error) => {
-                    cx.recorder.warning(
-                        NAME,
-                        set,
-                        "FailedCreate",
-                        format!("Error creating: {}", error.detail()),
-                    );
+                    let message = format!("Error creating: {}", error.detail());
+                    cx.recorder.warning(K::CONTROLLER, owner, "FailedCreate", message);
                     return Err(error);
                 }
             }
@@ -147,25 +159,30 @@ async fn create(cx: &Cx, set: &ReplicaSet, mut missing: usize) -> Result<(), Wri
     Ok(())
 }
 
-async fn delete(cx: &Cx, set: &ReplicaSet, pod: Arc<Pod>) -> Result<(), WriteError> {
+async fn delete<K: Replicated>(cx: &Cx, owner: &K, pod: Arc<Pod>) -> Result<(), WriteError> {
     let name = Key::of(&pod.metadata).name;
     match cx.kinds.pods.delete(&pod.metadata).await {
         Ok(()) => {
-            cx.recorder.normal(NAME, set, "SuccessfulDelete", format!("Deleted pod: {name}"));
+            cx.recorder.normal(K::CONTROLLER, owner, "SuccessfulDelete", format!("Deleted pod: {name}"));
             Ok(())
         }
         Err(error) => {
             let message = format!("Error deleting: {}", error.detail());
-            cx.recorder.warning(NAME, set, "FailedDelete", message);
+            cx.recorder.warning(K::CONTROLLER, owner, "FailedDelete", message);
             Err(error)
         }
     }
 }
 
 /// Reads the pods again, so that the status already counts what this pass created and deleted.
-async fn write_status(cx: &Cx, observed: &Observed, failure: Option<&WriteError>) -> Result<(), Error> {
-    let key = Key::of(&observed.set.metadata);
-    let Some(set) = cx.kinds.replica_sets.get(&key) else { return Ok(()) };
+async fn write_status<K: Replicated>(
+    cx: &Cx,
+    key: &Key,
+    observed: &Observed,
+    failure: Option<&WriteError>,
+) -> Result<(), Error> {
+    let Some(owner) = K::kind_of(cx).get(key) else { return Ok(()) };
+    let set = K::as_set(&owner);
     let uid = owner::uid(&set.metadata);
     let mut pods = cx.kinds.pods.cache.in_namespace(&key.namespace);
     pods.retain(|pod| owner::is_controlled_by(&pod.metadata, uid));
@@ -173,7 +190,6 @@ async fn write_status(cx: &Cx, observed: &Observed, failure: Option<&WriteError>
     if set.status.as_ref() == Some(&wanted) {
         return Ok(());
     }
-    let updated = ReplicaSet { status: Some(wanted), ..(*set).clone() };
-    cx.kinds.replica_sets.replace_status(&updated).await?;
+    K::kind_of(cx).replace_status(&owner.with_status(wanted)).await?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Deployments: out, forward, back, broken.
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::core::v1::{Event, Pod, ReplicationController};
 use kube::api::ListParams;
 use serde_json::{Value, json};
 
@@ -170,4 +170,31 @@ async fn a_pod_that_fits_nowhere_says_why() {
         .await;
     assert!(message.contains("Insufficient memory"), "{message}");
     assert!(message.starts_with("0/1 nodes are available"), "{message}");
+}
+
+#[tokio::test]
+async fn a_replication_controller_keeps_its_pods() {
+    let world = World::start().await;
+    let labels = json!({ "app": "old" });
+    let controller = json!({
+        "metadata": { "name": "old" },
+        "spec": { "replicas": 2, "selector": labels, "template": {
+            "metadata": { "labels": labels },
+            "spec": { "containers": [{ "name": "c", "image": "one" }] },
+        } },
+    });
+    world.create::<ReplicationController>(controller).await;
+    let api = world.api::<ReplicationController>();
+    let available = |wanted: i32| {
+        let api = api.clone();
+        async move {
+            let status = api.get("old").await.ok()?.status?;
+            (status.available_replicas == Some(wanted) && status.replicas == wanted).then_some(())
+        }
+    };
+    world.until("two pods", || available(2)).await;
+    world.patch::<ReplicationController>("old", json!({ "spec": { "replicas": 1 } })).await;
+    world.until("one pod", || available(1)).await;
+    let owners = world.pods().await[0].metadata.owner_references.clone().unwrap();
+    assert_eq!(owners[0].kind, "ReplicationController");
 }

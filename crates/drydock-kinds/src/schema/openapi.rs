@@ -77,6 +77,11 @@ fn paths(spec: &KindSpec) -> Vec<(String, Value)> {
     let kind = json!({ "group": spec.group, "version": spec.version, "kind": spec.kind });
     let own = Schema::builtin().kind_name(spec.group, spec.version, spec.kind).unwrap_or_default();
     let on_object = Operations { kind: &kind, schema: own, path: Parameters::named(spec) };
+    if !spec.verbs.contains(&"list") {
+        let path = Parameters::of(spec);
+        let create = Operations { path, ..on_object }.operation("post", own);
+        return vec![(collection, json!({ "parameters": path.list(), "post": create }))];
+    }
     let mut paths = vec![
         (collection.clone(), Operations { path: Parameters::of(spec), ..on_object }.collection()),
         (format!("{collection}/{{name}}"), on_object.object(true)),

@@ -1,8 +1,12 @@
 //! HorizontalPodAutoscaler: as many pods as the load asks for.
 
+mod convert;
+pub(crate) mod v1;
+
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use serde_json::{Value, json};
 
+use crate::column::ColumnType;
 use crate::edit::{ensure, fill_at, start_status};
 use crate::field::{FieldError, Path};
 use crate::pod::template::choice;
@@ -17,6 +21,17 @@ const SOURCES: [(&str, &str); 5] = [
     ("Resource", "resource"),
 ];
 
+const REFERENCE: Column = Column::compute("Reference", |object, _| {
+    let target = &object["spec"]["scaleTargetRef"];
+    Value::from(format!("{}/{}", text(target, "/kind"), text(target, "/name")))
+});
+const MIN_PODS: Column = Column::compute("MinPods", |object, _| match object.pointer("/spec/minReplicas") {
+    Some(count) => Value::from(count.to_string()),
+    None => Value::from("<unset>"),
+});
+const MAX_PODS: Column = Column::number("MaxPods", "/spec/maxReplicas").typed(ColumnType::String);
+const REPLICAS: Column = Column::number("Replicas", "/status/currentReplicas").typed(ColumnType::String);
+
 pub const KIND: KindSpec = KindSpec::namespaced::<HorizontalPodAutoscaler>()
     .short_names(&["hpa"])
     .categories(&["all"])
@@ -25,17 +40,11 @@ pub const KIND: KindSpec = KindSpec::namespaced::<HorizontalPodAutoscaler>()
     .prepare_with(|new, old| start_status(new, old, json!({ "desiredReplicas": 0 })))
     .validate_with(validate)
     .columns(&[
-        Column::compute("Reference", |object, _| {
-            let target = &object["spec"]["scaleTargetRef"];
-            Value::from(format!("{}/{}", text(target, "/kind"), text(target, "/name")))
-        }),
+        REFERENCE,
         Column::compute("Targets", |object, _| Value::from(targets(object))),
-        Column::compute("MinPods", |object, _| match object.pointer("/spec/minReplicas") {
-            Some(count) => Value::from(count.to_string()),
-            None => Value::from("<unset>"),
-        }),
-        Column::number("MaxPods", "/spec/maxReplicas"),
-        Column::number("Replicas", "/status/currentReplicas"),
+        MIN_PODS,
+        MAX_PODS,
+        REPLICAS,
         Column::age(),
     ]);
 
