@@ -168,6 +168,11 @@ impl ServedKind {
         matches!(self.origin, Origin::Builtin(spec) if spec.stored.is_none())
     }
 
+    /// Whether clients may speak protobuf about this kind. Custom kinds have no published message.
+    pub fn has_protobuf(&self) -> bool {
+        drydock_protobuf::has_kind(&self.api_version(), self.kind())
+    }
+
     /// The type of the whole object; `None` while a kind has no published schema.
     pub fn root(&self) -> Option<Type<'_>> {
         match &self.origin {

@@ -21,6 +21,7 @@ use crate::pki::Pki;
 use crate::request::{Query, ResourcePath, Target};
 use crate::served::ServedKind;
 use crate::status::ApiError;
+use crate::wire::Wishes;
 use crate::{bootstrap, custom, discovery, expiry, resource, review, wire};
 
 /// Bounds and addresses of the API.
@@ -152,6 +153,7 @@ impl Server {
 
     pub(crate) async fn answer(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
         let is_head = request.method() == Method::HEAD;
+        let wishes = Wishes::of(&request);
         let mut response = match self.handle(request).await {
             Ok(response) => response,
             Err(error) => {
@@ -161,6 +163,7 @@ impl Server {
                 wire::error(&error)
             }
         };
+        response = wishes.fulfil(response);
         if is_head {
             *response.body_mut() = Body::empty();
         }

@@ -25,6 +25,10 @@ const MAX_VALUES: usize = 500_000;
 pub enum DecodeError {
     #[error("provided data does not appear to be a protobuf message, expected prefix {PREFIX:?}")]
     Prefix,
+    #[error("empty data")]
+    NoData,
+    #[error("empty body")]
+    NoBody,
     #[error("unexpected EOF")]
     Truncated,
     #[error("proto: integer overflow")]
@@ -51,7 +55,11 @@ pub enum DecodeError {
 
 /// An object in its envelope. `expected` stands in for an API version and kind that the envelope does not name.
 pub fn decode(bytes: &[u8], expected: Option<(&str, &str)>) -> Result<Value, DecodeError> {
-    Decoder { left: MAX_VALUES }.envelope(bytes, expected, 0)
+    match bytes {
+        [] => Err(DecodeError::NoData),
+        PREFIX => Err(DecodeError::NoBody),
+        _ => Decoder { left: MAX_VALUES }.envelope(bytes, expected, 0),
+    }
 }
 
 #[derive(Default)]

@@ -29,6 +29,8 @@ pub const MAX_RETRIES: usize = 16;
 
 pub(crate) async fn answer(cx: &Cx, verb: &str, body: Body) -> Result<Response<Body>, ApiError> {
     cx.check_scope(verb)?;
+    // Before anything is done: a client must not learn too late that it cannot read the answer.
+    cx.shape()?;
     if !matches!(cx.path.subresource.as_str(), "" | "status") {
         return subresource::answer(cx, verb, body).await;
     }
@@ -83,12 +85,13 @@ impl Cx {
     }
 
     pub fn shape(&self) -> Result<Shape, ApiError> {
-        Ok(Shape::new(Accept::of(&self.headers)?, self.kind.clone(), &self.query, self.now))
+        let accept = Accept::of(&self.headers, &self.query, self.kind.has_protobuf())?;
+        Ok(Shape::new(accept, self.kind.clone(), &self.query, self.now))
     }
 
     /// An object in the form the client asked for, in the version it asked for.
     pub fn reply(&self, code: StatusCode, object: Value) -> Result<Response<Body>, ApiError> {
-        Ok(wire::json(code, &self.shape()?.one(self.kind.present(object))))
+        Ok(wire::json(code, self.shape()?.one(self.kind.present(object))))
     }
 
     /// The object in a body that should be of the addressed kind.

@@ -15,7 +15,7 @@ use crate::served::ServedKind;
 use crate::server::Cx;
 use crate::status::ApiError;
 use crate::stored;
-use crate::wire::{self, Accept};
+use crate::wire;
 
 /// A list is sent in pieces of about this size, so that a large one is never in memory as a whole.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -27,7 +27,7 @@ pub(crate) fn get(cx: &Cx) -> Result<Response<Body>, ApiError> {
         page::check_reached(wanted, cx.server.store.revision())?;
     }
     let entry = cx.server.store.get(&cx.store_key()).ok_or_else(|| cx.not_found())?;
-    if shape.accept != Accept::Json {
+    if !shape.accept.is_plain_json() {
         return cx.reply(StatusCode::OK, stored::decode(&entry)?.value);
     }
     let mut out = Vec::new();
@@ -39,11 +39,11 @@ pub(crate) fn list(cx: &Cx) -> Result<Response<Body>, ApiError> {
     let shape = cx.shape()?;
     let page = Page::of(cx)?;
     let metadata = page.metadata();
-    if shape.accept == Accept::Json {
+    if shape.accept.is_plain_json() {
         return Ok(wire::bytes_as(StatusCode::OK, in_pieces(cx.kind.clone(), &metadata, page.items)?, JSON));
     }
     let objects = page.items.iter().map(|item| Ok(cx.kind.present(stored::decode(&item.entry)?.value)));
-    Ok(wire::json(StatusCode::OK, &shape.list(metadata, objects.collect::<Result<_, ApiError>>()?)))
+    Ok(wire::json(StatusCode::OK, shape.list(metadata, objects.collect::<Result<_, ApiError>>()?)))
 }
 
 /// A list in JSON: at once when it is small, else in pieces that are written while they are sent.

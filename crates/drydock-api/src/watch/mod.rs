@@ -24,8 +24,8 @@ use crate::resource::page;
 use crate::selector::Filter;
 use crate::server::{Cx, Permit};
 use crate::status::ApiError;
-use crate::watch::view::{View, error_line};
-use crate::wire;
+use crate::watch::view::{View, error_event};
+use crate::wire::{self, Format};
 
 /// Watches without a `timeoutSeconds` end somewhere in this range, so that they do not all end at once.
 const TIMEOUT_RANGE_S: std::ops::Range<u64> = 1800..3600;
@@ -34,9 +34,12 @@ pub(crate) fn answer(cx: Cx, permit: Permit) -> Result<Response<Body>, ApiError>
     let plan = Plan::of(&cx)?;
     let prefix = prefix(&cx, &plan.filter);
     let view = View::new(plan.filter.clone(), cx.shape()?);
+    let format = view.format();
     let (initial, watch) = match open(&cx, &plan, &prefix) {
         Ok(opened) => opened,
-        Err(expired) => return Ok(lines(stream::once(async move { error_line(&expired) }))),
+        Err(expired) => {
+            return Ok(events(format, stream::once(async move { error_event(format, &expired) })));
+        }
     };
     let live = Live {
         initial: initial.map(|page| Initial { revision: page.revision, items: page.items.into_iter() }),
@@ -50,7 +53,8 @@ pub(crate) fn answer(cx: Cx, permit: Permit) -> Result<Response<Body>, ApiError>
         ended: false,
         _permit: permit,
     };
-    Ok(lines(stream::unfold(live, |mut live| async move { Some((live.next().await?, live)) })))
+    let stream = stream::unfold(live, |mut live| async move { Some((live.next().await?, live)) });
+    Ok(events(format, stream))
 }
 
 /// What the client asked for.
@@ -213,7 +217,7 @@ impl Live {
 
     fn end_with(&mut self, error: &ApiError) -> Bytes {
         self.ended = true;
-        error_line(error)
+        error_event(self.view.format(), error)
     }
 }
 
@@ -226,7 +230,7 @@ async fn tick(interval: &mut Option<Interval>) {
     }
 }
 
-fn lines(lines: impl Stream<Item = Bytes> + Send + 'static) -> Response<Body> {
-    let body = Body::from_stream(lines.map(Ok::<_, std::convert::Infallible>));
-    wire::bytes_as(StatusCode::OK, body, "application/json")
+fn events(format: Format, events: impl Stream<Item = Bytes> + Send + 'static) -> Response<Body> {
+    let body = Body::from_stream(events.map(Ok::<_, std::convert::Infallible>));
+    wire::bytes_as(StatusCode::OK, body, wire::watch_type(format))
 }

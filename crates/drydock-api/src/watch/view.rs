@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use crate::selector::Filter;
 use crate::status::ApiError;
 use crate::stored;
-use crate::wire::Accept;
 use crate::wire::table::{Form, Shape};
+use crate::wire::{self, Format};
 
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
@@ -125,7 +125,7 @@ impl View {
         revision: u64,
         decoded: Option<&Value>,
     ) -> Result<Bytes, ApiError> {
-        if self.shape.accept == Accept::Json {
+        if self.shape.accept.is_plain_json() {
             let mut out = Vec::with_capacity(bytes.len() + 128);
             out.extend_from_slice(format!(r#"{{"type":"{word}","object":"#).as_bytes());
             stored::write_json(&mut out, &self.shape.kind, bytes, revision)?;
@@ -136,7 +136,7 @@ impl View {
             Some(object) => object.clone(),
             None => self.decode(bytes, revision)?,
         };
-        Ok(line(word, self.shape.at(Timestamp::now()).one(object)))
+        Ok(wire::event(self.format(), word, self.shape.at(Timestamp::now()).one(object)))
     }
 
     pub fn bookmark(&self, revision: u64, initial_events_end: bool) -> Bytes {
@@ -144,16 +144,14 @@ impl View {
         if initial_events_end {
             metadata["annotations"] = json!({ INITIAL_EVENTS_END: "true" });
         }
-        line("BOOKMARK", self.shape.bookmark(metadata))
+        wire::event(self.format(), "BOOKMARK", self.shape.bookmark(metadata))
+    }
+
+    pub fn format(&self) -> Format {
+        self.shape.accept.format
     }
 }
 
-pub(super) fn error_line(error: &ApiError) -> Bytes {
-    line("ERROR", error.to_value())
-}
-
-fn line(word: &str, object: Value) -> Bytes {
-    let mut text = json!({ "type": word, "object": object }).to_string();
-    text.push('\n');
-    text.into()
+pub(super) fn error_event(format: Format, error: &ApiError) -> Bytes {
+    wire::event(format, "ERROR", error.to_value())
 }

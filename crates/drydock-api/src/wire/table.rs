@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::request::Query;
 use crate::served::{ServedColumn, ServedKind};
-use crate::wire::Accept;
+use crate::wire::{Accept, View};
 
 /// How to shape the objects of one answer.
 #[derive(Debug, Clone)]
@@ -52,10 +52,10 @@ impl Shape {
     }
 
     pub fn one(&self, object: Value) -> Value {
-        match self.accept {
-            Accept::Json => object,
-            Accept::Metadata(version) => metadata_only(&object, version),
-            Accept::Table(version) => {
+        match self.accept.view {
+            View::Whole => object,
+            View::Metadata(version) => metadata_only(&object, version),
+            View::Table(version) => {
                 let metadata = json!({ "resourceVersion": object["metadata"]["resourceVersion"] });
                 self.table(version, metadata, &[object])
             }
@@ -64,28 +64,28 @@ impl Shape {
 
     /// A list; `metadata` carries its resourceVersion and continuation.
     pub fn list(&self, metadata: Value, items: Vec<Value>) -> Value {
-        match self.accept {
-            Accept::Json => json!({
+        match self.accept.view {
+            View::Whole => json!({
                 "kind": self.kind.list_kind(), "apiVersion": self.kind.api_version(),
                 "metadata": metadata, "items": items,
             }),
-            Accept::Metadata(version) => json!({
+            View::Metadata(version) => json!({
                 "kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{version}"),
                 "metadata": metadata,
                 "items": items.iter().map(|item| metadata_only(item, version)).collect::<Vec<_>>(),
             }),
-            Accept::Table(version) => self.table(version, metadata, &items),
+            View::Table(version) => self.table(version, metadata, &items),
         }
     }
 
     /// A bookmark's object: nothing but a resourceVersion and maybe annotations.
     pub fn bookmark(&self, metadata: Value) -> Value {
-        match self.accept {
-            Accept::Table(version) => self.table(version, metadata, &[]),
-            Accept::Metadata(version) => json!({
+        match self.accept.view {
+            View::Table(version) => self.table(version, metadata, &[]),
+            View::Metadata(version) => json!({
                 "kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{version}"), "metadata": metadata,
             }),
-            Accept::Json => json!({
+            View::Whole => json!({
                 "kind": self.kind.kind(), "apiVersion": self.kind.api_version(), "metadata": metadata,
             }),
         }

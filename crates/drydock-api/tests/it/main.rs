@@ -8,6 +8,7 @@ mod custom;
 mod kubectl;
 mod limits;
 mod listing;
+mod negotiation;
 mod pods;
 mod protobuf;
 mod services;

@@ -34,9 +34,11 @@ fn check(raw: &[u8], expect: &str) {
 
 #[test]
 fn what_is_no_protobuf_is_told_so() {
-    for bytes in [&b""[..], b"k8s", b"{}", b"apiVersion: v1"] {
+    for bytes in [&b"k8s"[..], b"{}", b"apiVersion: v1"] {
         assert_eq!(decode(bytes, None), Err(DecodeError::Prefix));
     }
+    assert_eq!(decode(b"", None), Err(DecodeError::NoData));
+    assert_eq!(decode(b"k8s\0", None), Err(DecodeError::NoBody));
     let expect = "provided data does not appear to be a protobuf message, expected prefix [107, 56, 115, 0]";
     assert_eq!(DecodeError::Prefix.to_string(), expect);
 }
