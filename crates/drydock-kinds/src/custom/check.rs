@@ -12,11 +12,17 @@ use crate::schema::ListType;
 
 /// At most this many complaints per object; the rest would help nobody.
 const MAX_ERRORS: usize = 100;
+/// Positions times schemas that one check looks at: large objects of honest kinds need thousands.
+const MAX_STEPS: usize = 2_000_000;
 
 /// All reasons why `value` is not what the schema says; `path` is where it stands, empty for a whole object.
 pub(crate) fn check(value: &Value, old: Option<&Value>, node: &Node, path: &str) -> Vec<FieldError> {
     let mut found = Found::default();
     visit(value, old, node, path, &mut found);
+    if found.steps > MAX_STEPS {
+        let why = "the schema has too many alternatives for an object of this size";
+        found.errors = vec![error(FieldErrorKind::Invalid, "<nil>", Some("".into()), why)];
+    }
     found.errors
 }
 
@@ -25,6 +31,7 @@ pub(crate) fn check(value: &Value, old: Option<&Value>, node: &Node, path: &str)
 struct Found {
     errors: Vec<FieldError>,
     passed: usize,
+    steps: usize,
 }
 
 impl Found {
@@ -60,7 +67,8 @@ fn wrong_type(path: &str, wanted: &str, found: &str) -> FieldError {
 }
 
 fn visit(value: &Value, old: Option<&Value>, node: &Node, path: &str, found: &mut Found) {
-    if old == Some(value) {
+    found.steps += 1;
+    if found.steps > MAX_STEPS || old == Some(value) {
         return;
     }
     found.passed += 1;
@@ -111,10 +119,11 @@ fn data_type(value: &Value, node: &Node, path: &str, found: &mut Found) {
 
 fn combinations(value: &Value, old: Option<&Value>, node: &Node, path: &str, found: &mut Found) {
     let checks = &node.checks;
-    let tried = |alternatives: &[Node]| -> Vec<Found> {
+    let tried = |alternatives: &[Node], found: &mut Found| -> Vec<Found> {
         let outcome = |alternative: &Node| {
-            let mut inner = Found::default();
+            let mut inner = Found { steps: found.steps, ..Found::default() };
             visit(value, old, alternative, path, &mut inner);
+            found.steps = inner.steps;
             inner
         };
         alternatives.iter().map(outcome).collect()
@@ -129,14 +138,14 @@ fn combinations(value: &Value, old: Option<&Value>, node: &Node, path: &str, fou
         });
     };
     if !checks.any_of.is_empty() {
-        let outcomes = tried(&checks.any_of);
+        let outcomes = tried(&checks.any_of, found);
         if !outcomes.iter().any(Found::is_fine) {
             complain(found, "must validate at least one schema (anyOf)".to_owned());
             found.merge(furthest(outcomes));
         }
     }
     if !checks.one_of.is_empty() {
-        let outcomes = tried(&checks.one_of);
+        let outcomes = tried(&checks.one_of, found);
         match outcomes.iter().filter(|outcome| outcome.is_fine()).count() {
             1 => {}
             0 => {
@@ -150,7 +159,7 @@ fn combinations(value: &Value, old: Option<&Value>, node: &Node, path: &str, fou
         }
     }
     if !checks.all_of.is_empty() {
-        let outcomes = tried(&checks.all_of);
+        let outcomes = tried(&checks.all_of, found);
         let fine = outcomes.iter().filter(|outcome| outcome.is_fine()).count();
         let all = outcomes.len();
         outcomes.into_iter().for_each(|outcome| found.merge(outcome));
@@ -160,7 +169,7 @@ fn combinations(value: &Value, old: Option<&Value>, node: &Node, path: &str, fou
         }
     }
     if let Some(not) = &checks.not
-        && tried(std::slice::from_ref(not)).iter().all(Found::is_fine)
+        && tried(std::slice::from_ref(not), found).iter().all(Found::is_fine)
     {
         complain(found, "must not validate the schema (not)".to_owned());
     }
@@ -266,6 +275,7 @@ pub(crate) fn old_item<'v>(item: &Value, old: Option<&'v Value>, node: &Node) ->
 
 fn choice(value: &Value, node: &Node, path: &str, found: &mut Found) {
     let Some(choices) = &node.checks.choices else { return };
+    found.steps += choices.len() / 8;
     let same = |choice: &Value| match (choice, value) {
         (Value::Number(a), Value::Number(b)) => as_f64(a) == as_f64(b),
         (a, b) => a == b,

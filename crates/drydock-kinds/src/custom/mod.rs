@@ -5,7 +5,7 @@
 //!
 //! Start at [`CustomKind::all`]. `node` is the parsed schema; `prune`, `check` and `cel` work along it.
 
-mod check;
+pub(crate) mod check;
 #[cfg(test)]
 mod check_tests;
 mod column;
@@ -279,6 +279,11 @@ impl CustomScale {
             selector: pointer("labelSelectorPath").unwrap_or_default(),
         })
     }
+}
+
+/// Drops what a schema does not mention from a value inside an object.
+pub(crate) fn prune_value(value: &mut Value, node: &Node) {
+    prune::prune_inside(value, node);
 }
 
 fn conform_metadata(object: &mut Value) -> Result<Vec<String>, Mismatch> {

@@ -18,6 +18,12 @@ pub(crate) fn prune(object: &mut Value, root: &Node) -> Vec<String> {
     walk.dropped
 }
 
+/// The same for a value inside an object, which has no metadata of its own.
+pub(crate) fn prune_inside(value: &mut Value, node: &Node) {
+    let mut walk = Prune { path: String::new(), dropped: Vec::new() };
+    walk.known(value, node, node.embedded);
+}
+
 struct Prune {
     path: String,
     dropped: Vec<String>,

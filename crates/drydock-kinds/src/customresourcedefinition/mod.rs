@@ -1,8 +1,12 @@
 //! CustomResourceDefinition: a kind that users bring.
 //!
 //! Which names are taken is known to the API alone, which writes the conditions; here is what follows from the
-//! definition itself. `validate` says what it may contain.
+//! definition itself. `validate` says what it may contain and
+//! `schema` what its schemas may say.
 
+mod schema;
+#[cfg(test)]
+mod tests;
 mod validate;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
