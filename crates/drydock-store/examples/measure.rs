@@ -1,8 +1,8 @@
 //! What the store costs here: durable writes alone and together, and opening a large one.
 //!
-//! `cargo run --release -p drydock-store --example measure -- FOLDER [OBJECTS]`
+//! `cargo run --release -p drydock-store --example measure -- FOLDER [OBJECTS]`; with 0 objects it only opens what is there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use drydock_store::{Expect, List, Store, Txn};
@@ -13,6 +13,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = PathBuf::from(arguments.next().ok_or("usage: measure FOLDER [OBJECTS]")?);
     let objects: usize = arguments.next().map_or(Ok(100_000), |count| count.parse())?;
     let path = folder.join("measure.redb");
+    if objects == 0 {
+        return opened(&path);
+    }
     let store = Store::open(&path)?;
     write_alone(&store, 200).await?;
     for writers in [8, 32, 128] {
@@ -21,16 +24,19 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     fill(&store, objects).await?;
     write_alone(&store, 200).await?;
     store.close();
-    let before = resident_kib();
     drop(store);
-    let start = Instant::now();
-    let store = Store::open(&path)?;
+    opened(&path)
+}
+
+fn opened(path: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let (before, start) = (resident_kib(), Instant::now());
+    let store = Store::open(path)?;
     println!("opened in {:.0} ms", millis(start));
     let start = Instant::now();
     let page = store.list(List { prefix: "core/configmaps/", ..List::default() })?;
     println!("list of {}: {:.2} ms", page.items.len(), millis(start));
-    println!("resident: {} KiB before closing, {} KiB now", before, resident_kib());
-    println!("file: {} KiB", std::fs::metadata(&path)?.len() >> 10);
+    println!("resident: {} KiB before opening, {} KiB now", before, resident_kib());
+    println!("file: {} KiB", std::fs::metadata(path)?.len() >> 10);
     Ok(())
 }
 

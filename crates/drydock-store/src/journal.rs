@@ -20,8 +20,6 @@ use crate::seal::Sealing;
 
 /// Records start at multiples of this, so that writing one never touches another's bytes.
 const BLOCK: u64 = 4096;
-/// A file is full beyond this; one record alone may be larger.
-const SEGMENT_BYTES: u64 = 8 << 20;
 /// Space is allocated in steps: a new store does not wait for all of it.
 const STEP_BYTES: u64 = 1 << 20;
 
@@ -65,6 +63,8 @@ struct Segment {
 
 pub(crate) struct Journal {
     segments: [Segment; 2],
+    /// A file is full beyond this; one record alone may be larger.
+    segment_bytes: u64,
     current: usize,
     offset: u64,
     /// Grows with every turn; tells a record from what the file held before.
@@ -73,8 +73,11 @@ pub(crate) struct Journal {
 
 impl Journal {
     /// Reads both files, and returns what they hold beyond the revision `after` that the database has.
-    pub fn open(media: [Box<dyn Medium>; 2], after: u64) -> Result<(Self, Vec<JournalEvent>), DiskError> {
-        let mut media = media;
+    pub fn open(
+        mut media: [Box<dyn Medium>; 2],
+        journal_bytes: u64,
+        after: u64,
+    ) -> Result<(Self, Vec<JournalEvent>), DiskError> {
         let mut records = Vec::new();
         let mut allocated = [0; 2];
         for (medium, allocated) in media.iter_mut().zip(&mut allocated) {
@@ -89,12 +92,14 @@ impl Journal {
         let [a, b] = allocated;
         let segments = [Segment { medium: first, allocated: a }, Segment { medium: second, allocated: b }];
         // Nothing is written over before the database has it: the first write takes the next turn.
-        Ok((Self { segments, current: 0, offset: u64::MAX, generation }, replay))
+        let journal =
+            Self { segments, segment_bytes: journal_bytes / 2, current: 0, offset: u64::MAX, generation };
+        Ok((journal, replay))
     }
 
     /// Whether `record` fits into the file whose turn it is.
     pub fn has_room(&self, record: &[u8]) -> bool {
-        self.offset == 0 || self.offset.saturating_add(record.len() as u64) <= SEGMENT_BYTES
+        self.offset == 0 || self.offset.saturating_add(record.len() as u64) <= self.segment_bytes
     }
 
     /// Goes on with the other file. Its changes must be in the database.
@@ -258,7 +263,7 @@ mod tests {
 
     fn open(tapes: &[Tape; 2], after: u64) -> Result<(Journal, Vec<u64>), DiskError> {
         let media = tapes.clone().map(|tape| Box::new(tape) as Box<dyn Medium>);
-        let (journal, replay) = Journal::open(media, after)?;
+        let (journal, replay) = Journal::open(media, 16 << 20, after)?;
         Ok((journal, replay.iter().map(|event| event.revision).collect()))
     }
 
@@ -308,5 +313,78 @@ mod tests {
         let mut journal = open(&tapes, 0).unwrap().0;
         (1..=30).for_each(|revision| append(&mut journal, revision, 1 << 20));
         assert_eq!(open(&tapes, 25).unwrap().1, (26..=30).collect::<Vec<_>>());
+    }
+
+    /// A file of which a power cut keeps what was synced, and of the rest whatever sectors it likes.
+    #[derive(Clone, Default)]
+    struct Fragile {
+        kept: Tape,
+        pending: Arc<std::sync::Mutex<Vec<(u64, Vec<u8>)>>>,
+    }
+
+    const SECTOR: usize = 512;
+
+    impl Fragile {
+        fn cut(&self, mut survives: impl FnMut() -> bool) -> Tape {
+            let mut kept = Tape(Arc::new(std::sync::Mutex::new(self.kept.0.lock().unwrap().clone())));
+            for (offset, bytes) in self.pending.lock().unwrap().iter() {
+                for (index, sector) in bytes.chunks(SECTOR).enumerate().filter(|_| survives()) {
+                    kept.write_at(offset + (index * SECTOR) as u64, sector).unwrap();
+                }
+            }
+            kept
+        }
+    }
+
+    impl Medium for Fragile {
+        fn read_all(&mut self) -> io::Result<Vec<u8>> {
+            self.kept.read_all()
+        }
+        fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+            self.pending.lock().unwrap().push((offset, bytes.to_vec()));
+            Ok(())
+        }
+        fn sync(&mut self) -> io::Result<()> {
+            for (offset, bytes) in self.pending.lock().unwrap().drain(..) {
+                self.kept.write_at(offset, &bytes)?;
+            }
+            Ok(())
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_power_cut_takes_at_most_the_record_being_written(
+            sizes in proptest::collection::vec(1..20_000_usize, 1..12),
+            fates in proptest::collection::vec(proptest::prelude::any::<bool>(), 64),
+        ) {
+            let files = <[Fragile; 2]>::default();
+            let media = files.clone().map(|file| Box::new(file) as Box<dyn Medium>);
+            let mut journal = Journal::open(media, 64 << 10, 0).unwrap().0;
+            let mut in_database = 0;
+            let synced = sizes.len() as u64 - 1;
+            for (revision, size) in (1..).zip(&sizes) {
+                let event = event(revision, *size);
+                let record = record(&[event], &Sealing::default()).unwrap();
+                if !journal.has_room(&record) {
+                    in_database = revision - 1;
+                    journal.turn();
+                }
+                if revision <= synced {
+                    journal.append(record).unwrap();
+                    continue;
+                }
+                // The last one is written and not synced.
+                let mut record = record;
+                seal(&mut record, journal.generation, journal.offset);
+                journal.segments[journal.current].medium.write_at(journal.offset, &record).unwrap();
+            }
+            let mut fates = fates.into_iter().cycle();
+            let tapes = [0, 1].map(|index| files[index].cut(|| fates.next().unwrap()));
+            let found = open(&tapes, in_database).unwrap().1;
+            let acknowledged: Vec<u64> = (in_database + 1..=synced).collect();
+            let with_last: Vec<u64> = (in_database + 1..=synced + 1).collect();
+            proptest::prop_assert!(found == acknowledged || found == with_last, "{found:?}");
+        }
     }
 }

@@ -30,13 +30,22 @@ pub struct Options {
     pub watch_queue: usize,
     /// Writes waiting for the writer before callers have to wait to enqueue.
     pub write_queue: usize,
+    /// How much the journal holds before the database is brought up to it. What is in it is read back after a crash.
+    pub journal_bytes: u64,
     /// What seals values before they reach the file; without it they lie there as they are.
     pub seal: Option<Arc<dyn Seal>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { keep_events: 8192, keep_bytes: 16 << 20, watch_queue: 4096, write_queue: 1024, seal: None }
+        Self {
+            keep_events: 8192,
+            keep_bytes: 16 << 20,
+            watch_queue: 4096,
+            write_queue: 1024,
+            journal_bytes: 16 << 20,
+            seal: None,
+        }
     }
 }
 
@@ -77,7 +86,7 @@ impl Store {
 
     pub(crate) fn start(mut disk: Disk, options: Options) -> Result<Self, OpenError> {
         let mut state = disk.load()?;
-        let opened = Journal::open(disk.media()?, state.revision);
+        let opened = Journal::open(disk.media()?, options.journal_bytes, state.revision);
         let (journal, replay) = opened.map_err(|error| disk.explain_read(error))?;
         let mut journaled = Vec::with_capacity(replay.len());
         for found in replay {

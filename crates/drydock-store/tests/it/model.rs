@@ -9,6 +9,9 @@ use proptest::prelude::*;
 
 use crate::{folder, open};
 
+/// Few, so that compaction happens all the time.
+const KEEP: usize = 25;
+
 type Model = BTreeMap<String, Vec<u8>>;
 
 #[derive(Debug, Clone)]
@@ -93,16 +96,39 @@ impl World {
         }
     }
 
+    /// Every revision that can still be listed shows what it held, whatever the size of the pages.
     fn check_lists(&self) {
         assert_eq!(self.store.revision() as usize, self.history.len() - 1);
+        assert!(self.store.revision() - self.store.floor() <= KEEP as u64, "the log is bounded");
         for at in self.store.floor()..=self.store.revision() {
-            let page = self.store.list(List { prefix: "0/", at: Some(at), ..List::default() }).unwrap();
-            let listed: Model = page
-                .items
-                .into_iter()
-                .map(|item| (item.key.to_string(), item.entry.value.to_vec()))
-                .collect();
-            assert_eq!(listed, under("0/", &self.history[at as usize]), "at revision {at}");
+            for (prefix, limit) in [("0/", None), ("0/", Some(1)), ("", Some(3))] {
+                assert_eq!(
+                    self.paged(prefix, limit, at),
+                    under(prefix, &self.history[at as usize]),
+                    "at {at}"
+                );
+            }
+        }
+        let gone = self.store.floor().checked_sub(1);
+        assert!(gone.is_none_or(|at| self.store.list(List { at: Some(at), ..List::default() }).is_err()));
+    }
+
+    fn paged(&self, prefix: &str, limit: Option<usize>, at: u64) -> Model {
+        let (mut listed, mut after) = (Model::new(), None::<String>);
+        loop {
+            let list = List { prefix, after: after.as_deref(), limit, at: Some(at) };
+            let page = self.store.list(list).unwrap();
+            assert_eq!(page.revision, at);
+            after = page.items.last().map(|item| item.key.to_string());
+            for item in page.items {
+                assert!(item.entry.revision <= at);
+                listed.insert(item.key.to_string(), item.entry.value.to_vec());
+            }
+            let all = under(prefix, &self.history[at as usize]).len();
+            assert_eq!(page.remaining, all - listed.len());
+            if page.remaining == 0 {
+                return listed;
+            }
         }
     }
 
@@ -137,7 +163,7 @@ proptest! {
     fn list_plus_watch_equals_state(steps in prop::collection::vec(step(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let folder = folder();
-        let options = Options { keep_events: 25, ..Options::default() };
+        let options = Options { keep_events: KEEP, journal_bytes: 48 << 10, ..Options::default() };
         runtime.block_on(async {
             let store = open(&folder, options.clone());
             let mut world = World { store, history: vec![Model::new()], watches: Vec::new() };
