@@ -11,7 +11,7 @@ mod names;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use drydock_kinds::CustomKind;
+use drydock_kinds::{CustomKind, custom};
 use drydock_store::{List, Store, Txn, WriteError};
 use serde_json::Value;
 use tokio::sync::{Mutex, MutexGuard, OwnedRwLockReadGuard};
@@ -43,6 +43,8 @@ pub(crate) struct Definition {
     accepted: Value,
     all_accepted: bool,
     established: bool,
+    /// Changes whenever what is published for it changes.
+    fingerprint: u64,
     pub terminating: bool,
     served: Vec<Arc<CustomKind>>,
     storage: Option<Arc<CustomKind>>,
@@ -82,10 +84,31 @@ impl Registry {
             established.flat_map(|definition| &definition.served).collect();
         kinds.sort_by(|a, b| {
             let order = a.group.cmp(&b.group);
-            let order = order.then_with(|| drydock_kinds::custom::version_order(&a.version, &b.version));
+            let order = order.then_with(|| custom::version_order(&a.version, &b.version));
             order.then_with(|| a.plural.cmp(&b.plural))
         });
         kinds.into_iter().cloned().map(ServedKind::of_custom).collect()
+    }
+
+    /// The stored definitions that are served.
+    pub fn definitions(&self, store: &Store) -> Result<Vec<Value>, ApiError> {
+        let served =
+            |(name, definition): (&String, &Arc<Definition>)| definition.established.then(|| name.clone());
+        let names: Vec<String> = self.read().iter().filter_map(served).collect();
+        let stored = names.iter().filter_map(|name| store.get(&format!("{PREFIX}/{name}")));
+        stored.map(|entry| Ok(stored::decode(&entry)?.value)).collect()
+    }
+
+    /// The group versions of custom kinds, each with what changes when one of its kinds does.
+    pub fn fingerprints(&self) -> BTreeMap<(String, String), u64> {
+        let mut found: BTreeMap<(String, String), u64> = BTreeMap::new();
+        for definition in self.read().values().filter(|definition| definition.established) {
+            for kind in &definition.served {
+                let sum = found.entry((kind.group.clone(), kind.version.clone())).or_default();
+                *sum = sum.rotate_left(1) ^ definition.fingerprint;
+            }
+        }
+        found
     }
 
     /// For writes of definitions: one at a time. `None` for every other kind.
@@ -120,6 +143,7 @@ impl Registry {
             accepted: definition["status"]["acceptedNames"].clone(),
             all_accepted: names::has_condition(definition, "NamesAccepted"),
             established: names::has_condition(definition, "Established"),
+            fingerprint: custom::openapi::fingerprint(definition),
             terminating: meta::is_deleting(definition),
             served: CustomKind::all(definition),
             storage: CustomKind::stored(definition),

@@ -13,6 +13,7 @@ pub(crate) mod formats;
 pub(crate) mod jsonpath;
 pub(crate) mod node;
 mod numbers;
+pub mod openapi;
 pub(crate) mod pattern;
 mod prune;
 mod shape;

@@ -49,7 +49,7 @@ pub(super) fn fingerprint() -> u64 {
 pub(super) const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
 
 /// FNV-1a: stable between builds, unlike the standard library's hasher.
-pub(super) fn fnv(start: u64, bytes: &[u8]) -> u64 {
+pub(crate) fn fnv(start: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

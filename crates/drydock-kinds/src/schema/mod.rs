@@ -15,6 +15,7 @@ pub mod openapi;
 mod quantity;
 mod types;
 
+pub(crate) use artefact::fnv;
 pub use conform::{Mismatch, conform};
 pub use duplicates::duplicate_fields;
 pub use quantity::{canonical_quantity, quantity_nano};

@@ -22,24 +22,61 @@ pub fn index() -> BTreeMap<String, String> {
 }
 
 /// The document of one group version as JSON text; `None` when no kind lives there.
-/// Written definition by definition: a whole document as a tree would take ten times the memory of its text.
 pub fn document_text(group: &str, version: &str) -> Option<String> {
-    let kinds: Vec<&KindSpec> =
-        catalog().iter().filter(|spec| spec.group == group && spec.version == version).collect();
-    if kinds.is_empty() {
-        return None;
-    }
-    let paths: Map<String, Value> = kinds.iter().flat_map(|spec| paths(spec)).collect();
-    let wanted = Schema::builtin().closure(kinds.iter().flat_map(|spec| roots(spec)));
+    let kinds = catalog().iter().filter(|spec| spec.group == group && spec.version == version);
+    let kinds: Vec<Published> = kinds.map(Published::of).collect();
+    (!kinds.is_empty()).then(|| write_document(&kinds, Vec::new()))
+}
+
+/// A document with the paths of these kinds, all built-in schemas that they mention, and `own` ones.
+/// Written definition by definition: a whole document as a tree would take ten times the memory of its text.
+pub(crate) fn write_document(kinds: &[Published], own: Vec<(String, Value)>) -> String {
+    let paths: Map<String, Value> = kinds.iter().flat_map(paths).collect();
+    let wanted = Schema::builtin().closure(kinds.iter().flat_map(roots));
     let info = json!({ "title": "Kubernetes", "version": "v1.36.0" });
     let mut text =
         format!(r#"{{"openapi":"3.0.0","info":{info},"paths":{},"components":{{"schemas":{{"#, json!(paths));
-    for (index, (name, definition)) in described(|name| wanted.contains(name)).enumerate() {
+    let schemas = own.into_iter().chain(described(|name| wanted.contains(name)));
+    for (index, (name, definition)) in schemas.enumerate() {
         let comma = if index == 0 { "" } else { "," };
         text.push_str(&format!("{comma}{}:{definition}", Value::from(name)));
     }
     text.push_str("}}}");
-    Some(text)
+    text
+}
+
+/// What the paths of a kind are made of, whatever brought the kind.
+pub(crate) struct Published {
+    pub group: String,
+    pub version: String,
+    pub kind: String,
+    pub plural: String,
+    pub namespaced: bool,
+    pub status: bool,
+    pub scale: bool,
+    pub merges_strategically: bool,
+    /// Whether there is more to it than creating it.
+    pub is_stored: bool,
+    /// The name of its schema.
+    pub schema: String,
+}
+
+impl Published {
+    fn of(spec: &KindSpec) -> Self {
+        let schema = Schema::builtin().kind_name(spec.group, spec.version, spec.kind);
+        Self {
+            group: spec.group.to_owned(),
+            version: spec.version.to_owned(),
+            kind: spec.kind.to_owned(),
+            plural: spec.plural.to_owned(),
+            namespaced: spec.is_namespaced(),
+            status: spec.status,
+            scale: spec.scale.is_some(),
+            merges_strategically: true,
+            is_stored: spec.verbs.contains(&"list"),
+            schema: schema.unwrap_or_default().to_owned(),
+        }
+    }
 }
 
 /// [`document_text`] as a tree, for those who look into it.
@@ -47,7 +84,8 @@ pub fn document(group: &str, version: &str) -> Option<Value> {
     document_text(group, version).and_then(|text| serde_json::from_str(&text).ok())
 }
 
-fn prefix(group: &str, version: &str) -> String {
+/// `apis/apps/v1`, as documents are listed.
+pub fn prefix(group: &str, version: &str) -> String {
     if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
 }
 
@@ -58,45 +96,42 @@ fn hash(group: &str, version: &str) -> String {
 }
 
 /// The definitions that a kind's operations mention.
-fn roots(spec: &KindSpec) -> Vec<String> {
-    let schema = Schema::builtin();
-    let own = schema.kind_name(spec.group, spec.version, spec.kind).map(str::to_owned);
-    let mut names: Vec<String> = own.iter().map(|name| format!("{name}List")).collect();
-    names.extend(own);
-    names.extend(["DeleteOptions", "Patch", "Status", "WatchEvent"].map(|name| format!("{META}.{name}")));
-    if spec.scale.is_some() {
+fn roots(kind: &Published) -> Vec<String> {
+    let shared = ["DeleteOptions", "ListMeta", "ObjectMeta", "Patch", "Status", "WatchEvent"];
+    let mut names: Vec<String> = shared.iter().map(|name| format!("{META}.{name}")).collect();
+    names.extend([kind.schema.clone(), format!("{}List", kind.schema)]);
+    if kind.scale {
         names.push("io.k8s.api.autoscaling.v1.Scale".to_owned());
     }
     names
 }
 
-fn paths(spec: &KindSpec) -> Vec<(String, Value)> {
-    let base = format!("/{}", prefix(spec.group, spec.version));
-    let namespace = if spec.is_namespaced() { "/namespaces/{namespace}" } else { "" };
-    let collection = format!("{base}{namespace}/{}", spec.plural);
-    let kind = json!({ "group": spec.group, "version": spec.version, "kind": spec.kind });
-    let own = Schema::builtin().kind_name(spec.group, spec.version, spec.kind).unwrap_or_default();
-    let on_object = Operations { kind: &kind, schema: own, path: Parameters::named(spec) };
-    if !spec.verbs.contains(&"list") {
-        let path = Parameters::of(spec);
-        let create = Operations { path, ..on_object }.operation("post", own);
-        return vec![(collection, json!({ "parameters": path.list(), "post": create }))];
+fn paths(kind: &Published) -> Vec<(String, Value)> {
+    let base = format!("/{}", prefix(&kind.group, &kind.version));
+    let namespace = if kind.namespaced { "/namespaces/{namespace}" } else { "" };
+    let collection = format!("{base}{namespace}/{}", kind.plural);
+    let gvk = json!({ "group": kind.group, "version": kind.version, "kind": kind.kind });
+    let patches = if kind.merges_strategically { PATCH_TYPES } else { CUSTOM_PATCH_TYPES };
+    let on_object = Operations { kind: &gvk, schema: &kind.schema, path: Parameters::named(kind), patches };
+    if !kind.is_stored {
+        let post = Operations { path: Parameters::of(kind), ..on_object };
+        return vec![(collection, json!({ "post": post.operation("post", &kind.schema) }))];
     }
     let mut paths = vec![
-        (collection.clone(), Operations { path: Parameters::of(spec), ..on_object }.collection()),
+        (collection.clone(), Operations { path: Parameters::of(kind), ..on_object }.collection()),
         (format!("{collection}/{{name}}"), on_object.object(true)),
     ];
-    if spec.is_namespaced() {
+    if kind.namespaced {
         let everywhere = Operations { path: Parameters::default(), ..on_object };
-        paths.push((format!("{base}/{}", spec.plural), json!({ "get": everywhere.operation("list", "") })));
+        paths.push((format!("{base}/{}", kind.plural), json!({ "get": everywhere.operation("list", "") })));
     }
-    if spec.status {
+    if kind.status {
         paths.push((format!("{collection}/{{name}}/status"), on_object.object(false)));
     }
-    if spec.scale.is_some() {
-        let kind = json!({ "group": "autoscaling", "version": "v1", "kind": "Scale" });
+    if kind.scale {
+        let gvk = json!({ "group": "autoscaling", "version": "v1", "kind": "Scale" });
         let schema = "io.k8s.api.autoscaling.v1.Scale";
-        let scale = Operations { kind: &kind, schema, path: Parameters::named(spec) };
+        let scale = Operations { kind: &gvk, schema, path: Parameters::named(kind), patches };
         paths.push((format!("{collection}/{{name}}/scale"), scale.object(false)));
     }
     paths
@@ -110,12 +145,12 @@ struct Parameters {
 }
 
 impl Parameters {
-    fn of(spec: &KindSpec) -> Self {
-        Self { namespace: spec.is_namespaced(), name: false }
+    fn of(kind: &Published) -> Self {
+        Self { namespace: kind.namespaced, name: false }
     }
 
-    fn named(spec: &KindSpec) -> Self {
-        Self { name: true, ..Self::of(spec) }
+    fn named(kind: &Published) -> Self {
+        Self { name: true, ..Self::of(kind) }
     }
 
     fn list(self) -> Vec<Value> {
@@ -130,6 +165,7 @@ struct Operations<'a> {
     kind: &'a Value,
     schema: &'a str,
     path: Parameters,
+    patches: &'static [&'static str],
 }
 
 impl Operations<'_> {
@@ -168,7 +204,7 @@ impl Operations<'_> {
             "responses": { "200": { "description": "OK", "content": content(&["application/json"], &answer) } },
         });
         if !body.is_empty() {
-            let types: &[&str] = if action == "patch" { PATCH_TYPES } else { &["*/*"] };
+            let types: &[&str] = if action == "patch" { self.patches } else { &["*/*"] };
             operation["requestBody"] =
                 json!({ "content": content(types, body), "required": action != "delete" });
         }
@@ -182,6 +218,9 @@ const PATCH_TYPES: &[&str] = &[
     "application/merge-patch+json",
     "application/strategic-merge-patch+json",
 ];
+
+const CUSTOM_PATCH_TYPES: &[&str] =
+    &["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json"];
 
 fn content(types: &[&str], schema: &str) -> Value {
     let entry = json!({ "schema": { "$ref": format!("{SCHEMAS}{schema}") } });
