@@ -8,6 +8,7 @@ use drydock_kinds::schema::openapi;
 use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
+use crate::metrics;
 use crate::review;
 use crate::served::ServedKind;
 use crate::server::Server;
@@ -94,7 +95,25 @@ fn entries(server: &Server) -> Vec<Entry> {
         short_names: Vec::new(),
         categories: Vec::new(),
     }));
+    if metrics::is_served(server) {
+        entries.extend(metrics::RESOURCES.iter().map(metrics_entry));
+    }
     entries
+}
+
+fn metrics_entry(resource: &metrics::Resource) -> Entry {
+    Entry {
+        group: metrics::GROUP.to_owned(),
+        version: metrics::VERSION.to_owned(),
+        name: resource.plural.to_owned(),
+        subresource: String::new(),
+        singular: String::new(),
+        namespaced: resource.namespaced,
+        speaks: (metrics::GROUP.to_owned(), metrics::VERSION.to_owned(), resource.kind.to_owned()),
+        verbs: owned(&["get", "list"]),
+        short_names: Vec::new(),
+        categories: Vec::new(),
+    }
 }
 
 fn entries_of(kind: &ServedKind) -> Vec<Entry> {

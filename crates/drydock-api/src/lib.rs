@@ -13,6 +13,7 @@ mod custom;
 mod discovery;
 mod expiry;
 mod meta;
+mod metrics;
 pub mod node;
 pub mod patch;
 pub mod pki;

@@ -4,6 +4,7 @@
 //! implemented is refused by name, never ignored.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -72,6 +73,32 @@ pub struct Session {
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
+/// A use of the machine, averaged over the sample's window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    pub cpu_nanocores: u64,
+    /// Without the file cache that could be had back at once.
+    pub memory_bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodUsage {
+    pub namespace: String,
+    pub name: String,
+    pub containers: Vec<(String, Usage)>,
+}
+
+/// What everything on the node uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    pub at: Timestamp,
+    pub window: Duration,
+    /// Name of the Node object.
+    pub node: String,
+    pub node_usage: Usage,
+    pub pods: Vec<PodUsage>,
+}
+
 /// Why the node cannot do it; the text reaches the user.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
@@ -87,6 +114,16 @@ pub enum NodeError {
 
 /// The node's side of a pod's subresources. `ExecOptions` and `LogOptions` always name the container.
 pub trait NodeBackend: Send + Sync + 'static {
+    /// Whether [`Self::sample`] will have something to tell; `metrics.k8s.io` is served only then.
+    fn measures(&self) -> bool {
+        false
+    }
+
+    /// What everything used of late; `None` until that is known.
+    fn sample(&self) -> Option<Arc<Sample>> {
+        None
+    }
+
     fn logs(&self, pod: PodRef, options: LogOptions) -> BoxFuture<'_, Result<LogStream, NodeError>>;
 
     fn exec(&self, _pod: PodRef, _options: ExecOptions) -> BoxFuture<'_, Result<Session, NodeError>> {

@@ -22,7 +22,7 @@ use crate::request::{Query, ResourcePath, Target};
 use crate::served::ServedKind;
 use crate::status::ApiError;
 use crate::wire::Wishes;
-use crate::{bootstrap, custom, discovery, expiry, resource, review, wire};
+use crate::{bootstrap, custom, discovery, expiry, metrics, resource, review, wire};
 
 /// Bounds and addresses of the API.
 #[derive(Debug, Clone)]
@@ -198,6 +198,9 @@ impl Server {
         let permit = self.admit(&user, long_running)?;
         if review::is_review(&path) {
             return review::answer(&self, &user, &path, request).await;
+        }
+        if metrics::is_metrics(&self, &path) {
+            return metrics::answer(&self, &path, &query, request.method());
         }
         let kind = self.kind(&path.group, &path.version, &path.plural).ok_or_else(ApiError::no_such_path)?;
         let (parts, body) = request.into_parts();

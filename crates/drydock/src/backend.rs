@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use drydock_api::node::{LogOptions, LogStream, NodeBackend, NodeError, PodRef, Since};
+use drydock_api::node::{
+    LogOptions, LogStream, NodeBackend, NodeError, PodRef, PodUsage, Sample, Since, Usage,
+};
 use drydock_node::agent::{self, Agent};
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -26,12 +28,38 @@ impl Backend {
 }
 
 impl NodeBackend for Backend {
+    fn measures(&self) -> bool {
+        true
+    }
+
+    fn sample(&self) -> Option<Arc<Sample>> {
+        let agent = self.agent().ok()?;
+        Some(Arc::new(sample(agent.node_name(), &*agent.usage()?)))
+    }
+
     fn logs(&self, pod: PodRef, options: LogOptions) -> BoxFuture<'_, Result<LogStream, NodeError>> {
         Box::pin(async move {
             let options = translate(options);
             let stream = self.agent()?.logs(&pod.namespace, &pod.name, options).await;
             Ok(stream.map_err(|error| NodeError::BadRequest(error.to_string()))?.boxed())
         })
+    }
+}
+
+fn sample(node: &str, sample: &agent::Sample) -> Sample {
+    let usage =
+        |usage: &agent::Usage| Usage { cpu_nanocores: usage.cpu_nanocores, memory_bytes: usage.memory_bytes };
+    let pods = sample.pods.iter().map(|pod| PodUsage {
+        namespace: pod.namespace.clone(),
+        name: pod.name.clone(),
+        containers: pod.containers.iter().map(|(name, used)| (name.clone(), usage(used))).collect(),
+    });
+    Sample {
+        at: sample.at,
+        window: sample.window,
+        node: node.to_owned(),
+        node_usage: usage(&sample.node),
+        pods: pods.collect(),
     }
 }
 

@@ -1,5 +1,11 @@
 //! HorizontalPodAutoscalers.
 
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use drydock_api::NodeBackend;
+use drydock_api::node::{LogOptions, LogStream, NodeError, PodRef, PodUsage, Sample, Usage};
+use futures::future::BoxFuture;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscaler, HorizontalPodAutoscalerCondition};
 use serde_json::{Value, json};
@@ -62,4 +68,70 @@ async fn an_autoscaler_of_nothing_says_so() {
     assert_eq!(unable.reason.as_deref(), Some("FailedGetScale"));
     let message = unable.message.unwrap();
     assert!(message.ends_with("deployments.apps \"web\" not found"), "{message}");
+}
+
+/// A node whose containers use what a test says.
+#[derive(Default)]
+struct Measured(Mutex<Option<Arc<Sample>>>);
+
+impl Measured {
+    fn uses(&self, pods: Vec<String>, memory_bytes: u64) {
+        let used = Usage { cpu_nanocores: 1, memory_bytes };
+        let pods = pods.into_iter().map(|name| PodUsage {
+            namespace: "default".into(),
+            name,
+            containers: vec![("c".into(), used)],
+        });
+        let sample = Sample {
+            at: jiff::Timestamp::now(),
+            window: Duration::from_secs(15),
+            node: "node-1".into(),
+            node_usage: used,
+            pods: pods.collect(),
+        };
+        *self.0.lock().unwrap() = Some(Arc::new(sample));
+    }
+}
+
+impl NodeBackend for Measured {
+    fn measures(&self) -> bool {
+        true
+    }
+
+    fn sample(&self) -> Option<Arc<Sample>> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn logs(&self, _pod: PodRef, _options: LogOptions) -> BoxFuture<'_, Result<LogStream, NodeError>> {
+        Box::pin(async { Err(NodeError::NotImplemented("logs")) })
+    }
+}
+
+#[tokio::test]
+async fn a_target_follows_the_use_of_its_pods() {
+    let node = Arc::new(Measured::default());
+    let world = World::start_with(node.clone()).await;
+    let mut web = deployment("web", "one", 1);
+    web["spec"]["template"]["spec"]["containers"][0]["resources"] =
+        json!({ "requests": { "memory": "100Mi" } });
+    world.create::<Deployment>(web).await;
+    let pod = world.until("a pod", || async { world.pods().await.first()?.metadata.name.clone() }).await;
+    node.uses(vec![pod], 350 << 20);
+    let mut wanted = autoscaler(1, 5);
+    wanted["spec"]["metrics"] = json!([{ "type": "Resource", "resource": {
+        "name": "memory", "target": { "type": "Utilization", "averageUtilization": 100 },
+    } }]);
+    world.create::<HorizontalPodAutoscaler>(wanted).await;
+    let deployments = world.api::<Deployment>();
+    world
+        .until("four replicas", || async {
+            let deployment = deployments.get("web").await.ok()?;
+            (deployment.spec?.replicas == Some(4)).then_some(())
+        })
+        .await;
+    condition(&world, "ScalingActive", "True").await;
+    let status = world.api::<HorizontalPodAutoscaler>().get("web").await.unwrap().status.unwrap();
+    let current = status.current_metrics.unwrap()[0].resource.clone().unwrap().current;
+    assert_eq!(current.average_utilization, Some(350));
+    assert_eq!(current.average_value.unwrap().0, "350Mi");
 }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use drydock_api::{Api as Server, ApiConfig, NoNode, Pki};
+use drydock_api::{Api as Server, ApiConfig, NoNode, NodeBackend, Pki};
 use drydock_controllers::Config;
 use drydock_store::Store;
 use k8s_openapi::api::core::v1::Pod;
@@ -35,6 +35,11 @@ pub struct World {
 impl World {
     /// A cluster with one ready node, all controllers, and namespaces that have their service account.
     pub async fn start() -> World {
+        World::start_with(Arc::new(NoNode)).await
+    }
+
+    /// The same with a node that the API can ask.
+    pub async fn start_with(node: Arc<dyn NodeBackend>) -> World {
         let _already_set = tracing_subscriber::fmt()
             .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
             .with_test_writer()
@@ -42,7 +47,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path().join("store.redb")).unwrap();
         let pki = Arc::new(Pki::open(&folder.path().join("pki")).unwrap());
-        let server = Server::new(ApiConfig::default(), store, pki, Arc::new(NoNode)).await.unwrap();
+        let server = Server::new(ApiConfig::default(), store, pki, node).await.unwrap();
         let (shutdown, kubelet) = (CancellationToken::new(), CancellationToken::new());
         tokio::spawn(kubelet::run(server.client(), kubelet.clone()));
         let client = server.client();

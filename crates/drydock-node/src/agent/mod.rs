@@ -29,6 +29,7 @@ mod spec;
 mod status;
 mod tasks;
 mod track;
+mod usage;
 mod volumes;
 mod watching;
 mod worker;
@@ -51,6 +52,7 @@ pub use images::{ImageError, Images, PullPolicy, ReadyImage, StoreImages};
 pub use logs::LogOptions;
 pub use machine::{Capacity, KUBERNETES_VERSION};
 pub use spec::ClusterDns;
+pub use usage::{PodUsage, Sample, Usage};
 
 /// Secrets of releases hold whole charts; no pod mounts them and nobody waits for them.
 const NOT_RELEASES: &str = "type!=helm.sh/release.v1";
@@ -95,6 +97,7 @@ pub enum LogError {
 #[derive(Clone)]
 pub struct Agent {
     cx: Arc<Cx>,
+    sampler: Arc<usage::Sampler>,
     tasks: TaskTracker,
 }
 
@@ -143,8 +146,20 @@ impl Agent {
                 () = ended.cancelled() => {}
             }
         });
+        let sampler = Arc::new(usage::Sampler::default());
+        spawn(&tasks, &stop, sampler.clone().run(cx.clone()));
         tasks.close();
-        Ok(Agent { cx, tasks })
+        Ok(Agent { cx, sampler, tasks })
+    }
+
+    /// What the node and its pods used of late; `None` until there are two samples.
+    pub fn usage(&self) -> Option<Arc<Sample>> {
+        self.sampler.latest()
+    }
+
+    /// Name of the Node object.
+    pub fn node_name(&self) -> &str {
+        &self.cx.node_name
     }
 
     /// Resolves when the agent has ended: it was stopped, or the node is gone.
