@@ -4,6 +4,7 @@
 
 mod columns;
 mod defaults;
+pub mod resources;
 pub(crate) mod template;
 mod validate;
 

@@ -18,5 +18,5 @@ mod types;
 pub(crate) use artefact::fnv;
 pub use conform::{Mismatch, conform};
 pub use duplicates::duplicate_fields;
-pub use quantity::{canonical_quantity, quantity_nano};
+pub use quantity::{Quantity, canonical_quantity, quantity_nano};
 pub use types::{Field, ListType, PatchStrategy, Schema, Shape, Type};

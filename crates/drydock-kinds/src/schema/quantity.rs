@@ -3,12 +3,84 @@
 //! For conforming objects and for anyone who compares resources. Exact arithmetic in billionths;
 //! what does not fit is left as written.
 
+use std::cmp::Ordering;
+use std::fmt;
+
 const NANO: i128 = 1_000_000_000;
 const DECIMAL: [(&str, i32); 10] =
     [("E", 18), ("P", 15), ("T", 12), ("G", 9), ("M", 6), ("k", 3), ("", 0), ("m", -3), ("u", -6), ("n", -9)];
 const BINARY: [(&str, u32); 6] = [("Ei", 60), ("Pi", 50), ("Ti", 40), ("Gi", 30), ("Mi", 20), ("Ki", 10)];
 
-#[derive(Clone, Copy, PartialEq)]
+/// An amount that can be added up and written again in the notation it came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quantity {
+    nano: i128,
+    style: Style,
+}
+
+impl Quantity {
+    pub const ZERO: Self = Self { nano: 0, style: Style::Decimal };
+
+    /// `None` when the text is no quantity or too large to compare.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (nano, style) = parse(text)?;
+        Some(Self { nano: nano?, style })
+    }
+
+    /// A number of things.
+    pub fn count(things: i64) -> Self {
+        Self { nano: i128::from(things) * NANO, style: Style::Decimal }
+    }
+
+    pub fn nano(self) -> i128 {
+        self.nano
+    }
+
+    pub fn is_zero(self) -> bool {
+        self.nano == 0
+    }
+
+    /// In the notation of the first summand that is not zero.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        let style = if self.is_zero() { other.style } else { self.style };
+        Self { nano: self.nano.saturating_add(other.nano), style }
+    }
+
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        self.plus(Self { nano: other.nano.saturating_neg(), style: other.style })
+    }
+
+    /// The next whole number of units.
+    #[must_use]
+    pub fn rounded_up(self) -> Self {
+        Self {
+            nano: self.nano.div_euclid(NANO).saturating_add(i128::from(self.nano % NANO != 0)) * NANO,
+            ..self
+        }
+    }
+}
+
+impl PartialOrd for Quantity {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Quantity {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.nano.cmp(&other.nano)
+    }
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&spell(self.nano, self.style))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Style {
     Decimal,
     Binary,
