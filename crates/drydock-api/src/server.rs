@@ -71,6 +71,8 @@ pub(crate) struct Server {
     pub custom: custom::Registry,
     /// Held while a Service's addresses are chosen and stored, so that none is given twice.
     pub service_addresses: Mutex<()>,
+    /// Held from counting what a namespace uses until the object that was counted for is stored.
+    pub quota: Mutex<()>,
     pub shutdown: CancellationToken,
     requests: Arc<Semaphore>,
     watches: Arc<Semaphore>,
@@ -100,6 +102,7 @@ impl Api {
             watches: Arc::new(Semaphore::new(config.max_watches)),
             custom: custom::Registry::default(),
             service_addresses: Mutex::new(()),
+            quota: Mutex::new(()),
             shutdown: CancellationToken::new(),
             config,
             store,

@@ -198,6 +198,10 @@ impl ApiError {
         self
     }
 
+    pub fn with_causes(self, causes: Value) -> Self {
+        self.detail("causes", causes)
+    }
+
     pub fn with_cause(self, reason: &str, message: &str) -> Self {
         self.detail("causes", json!([{ "reason": reason, "message": message }]))
     }

@@ -132,10 +132,11 @@ pub(crate) fn admit(
     if errors.is_empty() && to_main && cx.kind.is("", "services") {
         errors = service_ip::assign(&cx.server, &mut new, old);
     }
-    match errors.is_empty() {
-        true => Ok(new),
-        false => Err(ApiError::invalid(&cx.kind, meta::name(&new), &errors)),
+    if !errors.is_empty() {
+        return Err(ApiError::invalid(&cx.kind, meta::name(&new), &errors));
     }
+    crate::admission::validate(cx, &new, old)?;
+    Ok(new)
 }
 
 fn track(cx: &Cx, new: &mut Value, old: Option<&Value>, options: &WriteOptions) -> Result<(), ApiError> {

@@ -4,10 +4,11 @@ use axum::body::Body;
 use drydock_store::{Expect, Txn, WriteError};
 use http::{Response, StatusCode};
 use rand::RngExt as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::resource::admit::{self, Ownership};
 use crate::resource::options::WriteOptions;
+use crate::served::ServedKind;
 use crate::server::Cx;
 use crate::status::ApiError;
 use crate::wire::{self, body};
@@ -52,13 +53,41 @@ pub(crate) async fn create_object(
         let mut named = object.clone();
         let generated = generate_name(&mut named);
         let new = admit::admit(cx, named, None, ownership, options)?;
+        let _quota = crate::admission::quota::reserve(cx, &new, None).await?;
         match put(cx, new, options.dry_run).await {
             Err(error) if generated && error.reason == "AlreadyExists" => {}
-            outcome => return outcome,
+            Err(error) => return Err(error),
+            Ok(stored) => {
+                if cx.kind.is("", "namespaces") && !options.dry_run {
+                    add_default_account(cx, meta::name(&stored), options).await;
+                }
+                return Ok(stored);
+            }
         }
     }
     let prefix = meta::text(&object, "generateName");
     Err(ApiError::already_exists(cx.kind.group(), cx.kind.plural(), prefix))
+}
+
+/// A namespace comes with the account its pods act as, so that none is refused for being early. A controller puts it
+/// back when it is lost, and makes it when this fails.
+async fn add_default_account(cx: &Cx, namespace: &str, options: &WriteOptions) {
+    let Some(kind) = ServedKind::find("", "v1", "serviceaccounts") else { return };
+    let mut inside = cx.clone();
+    inside.path.plural = kind.plural().to_owned();
+    inside.kind = kind;
+    (inside.path.namespace, inside.path.name) = (Some(namespace.to_owned()), None);
+    let account = json!({
+        "kind": "ServiceAccount", "apiVersion": "v1", "metadata": { "name": "default", "namespace": namespace },
+    });
+    let made = admit::admit(&inside, account, None, Ownership::Given, options);
+    let outcome = match made {
+        Ok(account) => put(&inside, account, false).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(%error, namespace, "the default account was not made with its namespace");
+    }
 }
 
 async fn put(cx: &Cx, mut new: Value, dry_run: bool) -> Result<Value, ApiError> {

@@ -66,6 +66,7 @@ pub(crate) enum Deleted {
 
 pub(crate) async fn delete_object(cx: &Cx, options: &DeleteOptions) -> Result<Deleted, ApiError> {
     let _turn = cx.server.custom.hold(&cx.kind).await;
+    crate::admission::check_deletion(cx)?;
     for _ in 0..MAX_RETRIES {
         let live = cx.load()?;
         check_preconditions(cx, options, &live)?;

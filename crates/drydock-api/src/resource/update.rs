@@ -47,6 +47,7 @@ pub(crate) async fn modify(
         check_preconditions(cx, &object, &live)?;
         let pinned = has_revision(&object);
         let new = admit::admit(cx, object, Some(&live.value), ownership, options)?;
+        let _quota = crate::admission::quota::reserve(cx, &new, Some(&live.value)).await?;
         match admit::commit(cx, &live, new, options.dry_run).await? {
             Committed::Stored(object) | Committed::Vanished(object) => return Ok(object.value),
             Committed::Raced if pinned => return Err(ApiError::modified(&cx.kind, cx.path.name())),

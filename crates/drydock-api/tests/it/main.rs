@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // A helper that unwraps nothing has failed its test, as it should.
 
 mod access;
+mod admission;
 mod crud;
 mod custom;
 mod kubectl;

@@ -37,9 +37,6 @@ async fn a_new_pod_is_pending_and_has_an_account() {
 #[tokio::test]
 async fn a_pod_whose_account_exists_mounts_its_token() {
     let world = world().await;
-    let account = json!({ "metadata": { "name": "default" } }).to_string().into_bytes();
-    let request = Request::post("/api/v1/namespaces/default/serviceaccounts").body(account).unwrap();
-    world.client.request::<Value>(request).await.unwrap();
     let spec = pod(&world).await.get("p").await.unwrap().spec.unwrap();
     let mount = &spec.containers[0].volume_mounts.as_ref().unwrap()[0];
     assert_eq!(mount.mount_path, "/var/run/secrets/kubernetes.io/serviceaccount");
