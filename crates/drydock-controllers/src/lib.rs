@@ -19,6 +19,7 @@ mod endpoints;
 mod events;
 mod garbage;
 mod hash;
+mod history;
 mod hpa;
 mod job;
 mod key;

@@ -1,17 +1,17 @@
 //! Keeps one pod of each DaemonSet on every node it may run on.
 //!
 //! Reads: DaemonSet, Node, Pod. Writes: pods (create bound to a node by affinity, delete),
-//! DaemonSet status. Updates replace one pod at a time. No revision history is kept yet, so
-//! `kubectl rollout undo` has nothing to go back to.
+//! ControllerRevision, DaemonSet status. Updates replace one pod at a time.
 //!
 //! Start at [`reconcile`]; the decision itself is [`plan::plan`], which is pure.
 
 mod plan;
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetSpec};
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, DaemonSetSpec};
 use k8s_openapi::api::core::v1::{
     Affinity, Node, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Pod, Toleration,
 };
@@ -19,7 +19,7 @@ use k8s_openapi::api::core::v1::{
 use self::plan::{Plan, plan, status};
 use crate::controller::{Controller, Next, Synced};
 use crate::cx::Cx;
-use crate::hash::short_hash;
+use crate::history::{History, name_of};
 use crate::key::Key;
 use crate::kind::WriteError;
 use crate::owner::{self, claim, sort_children};
@@ -65,7 +65,12 @@ fn watches(cx: &Arc<Cx>, queue: &Arc<Queue>) -> Vec<Synced> {
         }
     });
     let kinds = &cx.kinds;
-    vec![kinds.daemon_sets.cache.synced(), kinds.pods.cache.synced(), kinds.nodes.cache.synced()]
+    vec![
+        kinds.daemon_sets.cache.synced(),
+        kinds.pods.cache.synced(),
+        kinds.nodes.cache.synced(),
+        kinds.revisions.cache.synced(),
+    ]
 }
 
 /// One DaemonSet with its pods and all nodes.
@@ -74,12 +79,16 @@ pub struct Observed {
     pub spec: DaemonSetSpec,
     pub pods: Vec<Arc<Pod>>,
     pub nodes: Vec<Arc<Node>>,
+    /// The revision of the present template.
+    pub update: Arc<ControllerRevision>,
     pub now: Timestamp,
 }
 
 impl Observed {
-    pub fn revision(&self) -> String {
-        short_hash(&self.spec.template, 0)
+    /// The hash that pods of the present template carry.
+    pub fn revision(&self) -> &str {
+        let labels = self.update.metadata.labels.as_ref();
+        labels.and_then(|labels| labels.get(REVISION_LABEL)).map_or("", String::as_str)
     }
 }
 
@@ -88,6 +97,7 @@ pub async fn reconcile(cx: &Cx, key: &Key) -> Result<Next, WriteError> {
     let plan = plan(&observed);
     act(cx, &observed, &plan).await?;
     write_status(cx, &observed).await?;
+    forget(cx, &observed).await?;
     Ok(Next::after(plan.look_again))
 }
 
@@ -99,7 +109,28 @@ async fn observe(cx: &Cx, key: &Key) -> Result<Option<Observed>, WriteError> {
     let candidates = cx.kinds.pods.cache.in_namespace(&key.namespace);
     let children = sort_children(&set.metadata, &spec.selector, candidates);
     let pods = claim(&*set, &cx.kinds.pods, children).await?;
-    Ok(Some(Observed { set, spec, pods, nodes: cx.kinds.nodes.cache.all(), now: cx.now() }))
+    let collisions = set.status.as_ref().and_then(|status| status.collision_count).unwrap_or(0);
+    let history = History::of(cx, &*set);
+    let update = history.keep(cx, &*set, &spec.template, REVISION_LABEL, collisions).await?;
+    Ok(Some(Observed { set, spec, pods, nodes: cx.kinds.nodes.cache.all(), update, now: cx.now() }))
+}
+
+/// Deletes old revisions that no pod runs.
+async fn forget(cx: &Cx, observed: &Observed) -> Result<(), WriteError> {
+    let history = History::of(cx, &*observed.set);
+    let hash = |labels: Option<&BTreeMap<String, String>>| labels?.get(REVISION_LABEL).cloned();
+    let run: HashSet<String> =
+        observed.pods.iter().filter_map(|pod| hash(pod.metadata.labels.as_ref())).collect();
+    let is_live = |revision: &&Arc<ControllerRevision>| {
+        revision.metadata.uid == observed.update.metadata.uid
+            || hash(revision.metadata.labels.as_ref()).is_some_and(|hash| run.contains(&hash))
+    };
+    let live =
+        history.revisions.iter().filter(is_live).map(|revision| name_of(revision).to_owned()).collect();
+    for revision in history.surplus(observed.spec.revision_history_limit, &live) {
+        cx.kinds.revisions.delete(&revision.metadata).await?;
+    }
+    Ok(())
 }
 
 async fn act(cx: &Cx, observed: &Observed, plan: &Plan) -> Result<(), WriteError> {
@@ -125,7 +156,7 @@ fn pod(observed: &Observed, node: &str) -> Pod {
     let mut pod =
         pods::from_template(&observed.spec.template, &key.namespace, owner::reference(&*observed.set));
     pod.metadata.generate_name = Some(format!("{}-", key.name));
-    pod.metadata.labels.get_or_insert_default().insert(REVISION_LABEL.into(), observed.revision());
+    pod.metadata.labels.get_or_insert_default().insert(REVISION_LABEL.into(), observed.revision().to_owned());
     let spec = pod.spec.get_or_insert_default();
     let only_there = NodeSelectorRequirement {
         key: "metadata.name".into(),
@@ -153,8 +184,14 @@ async fn write_status(cx: &Cx, observed: &Observed) -> Result<(), WriteError> {
     let uid = owner::uid(&set.metadata);
     let mut pods = cx.kinds.pods.cache.in_namespace(&key.namespace);
     pods.retain(|pod| owner::is_controlled_by(&pod.metadata, uid));
-    let after =
-        Observed { set, spec: observed.spec.clone(), pods, nodes: observed.nodes.clone(), now: cx.now() };
+    let after = Observed {
+        set,
+        spec: observed.spec.clone(),
+        pods,
+        nodes: observed.nodes.clone(),
+        update: observed.update.clone(),
+        now: cx.now(),
+    };
     let wanted = status(&after);
     if after.set.status.as_ref() == Some(&wanted) {
         return Ok(());

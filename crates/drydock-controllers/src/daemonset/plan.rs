@@ -71,7 +71,7 @@ fn runs_on(observed: &Observed, node: &Node) -> bool {
 
 fn is_current(observed: &Observed, pod: &Pod) -> bool {
     let label = pod.metadata.labels.as_ref().and_then(|labels| labels.get(REVISION_LABEL));
-    label.is_some_and(|label| *label == observed.revision())
+    label.is_some_and(|label| label == observed.revision())
 }
 
 fn is_available(observed: &Observed, pod: &Pod) -> bool {
@@ -132,10 +132,15 @@ mod tests {
             set,
             pods: Vec::new(),
             nodes: nodes.split_whitespace().map(node).collect(),
+            update: Arc::new(
+                serde_json::from_value(
+                    json!({ "metadata": { "labels": { REVISION_LABEL: "new" } }, "revision": 1 }),
+                )
+                .unwrap(),
+            ),
             now: Timestamp::UNIX_EPOCH,
         };
-        let revision = observed.revision();
-        observed.pods = pods.split_whitespace().map(|text| pod(text, &revision)).collect();
+        observed.pods = pods.split_whitespace().map(|text| pod(text, "new")).collect();
         let plan = plan(&observed);
         let deleted: Vec<&str> =
             plan.delete.iter().map(|pod| pod.metadata.name.as_deref().unwrap()).collect();

@@ -15,19 +15,22 @@ mod status;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet, StatefulSetSpec};
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::Pod;
 
 use self::plan::{Plan, plan};
 use self::revisions::Revisions;
 use crate::controller::{Controller, Next, Synced};
 use crate::cx::Cx;
+use crate::history::History;
 use crate::key::Key;
 use crate::kind::WriteError;
 use crate::owner::{self, claim, sort_children};
 use crate::queue::Queue;
 
 const NAME: &str = "statefulset-controller";
+/// Where a revision carries the hash of its template.
+const HASH_LABEL: &str = "controller.kubernetes.io/hash";
 
 pub fn controller() -> Controller {
     Controller {
@@ -74,7 +77,7 @@ pub enum Error {
 pub struct Observed {
     pub set: Arc<StatefulSet>,
     pub pods: Vec<Arc<Pod>>,
-    pub revisions: Vec<Arc<ControllerRevision>>,
+    pub history: History,
     pub now: Timestamp,
 }
 
@@ -108,31 +111,15 @@ async fn observe(cx: &Cx, key: &Key) -> Result<Option<Observed>, Error> {
     let candidates = candidates.into_iter().filter(|pod| identity::ordinal(&set, pod).is_some());
     let children = sort_children(&set.metadata, &spec.selector, candidates);
     let pods = claim(&*set, &cx.kinds.pods, children).await?;
-    let mut revisions = cx.kinds.revisions.cache.in_namespace(&key.namespace);
-    revisions.retain(|revision| owner::is_controlled_by(&revision.metadata, owner::uid(&set.metadata)));
-    revisions.sort_by_key(|revision| (revision.revision, revision.metadata.name.clone()));
-    Ok(Some(Observed { set, pods, revisions, now: cx.now() }))
+    let history = History::of(cx, &*set);
+    Ok(Some(Observed { set, pods, history, now: cx.now() }))
 }
 
-/// Makes sure the present template has a revision, and that it is the newest one.
 async fn ensure_revisions(cx: &Cx, observed: &Observed) -> Result<Revisions, Error> {
-    let wanted = revisions::of_template(observed);
-    let newest = observed.revisions.iter().map(|revision| revision.revision).max().unwrap_or(0);
-    let update = match observed.revisions.iter().rev().find(|known| revisions::same(known, &wanted)) {
-        Some(known) if known.revision == newest => known.clone(),
-        Some(known) => {
-            // A rollback: an old revision becomes the newest again.
-            let key = Key::of(&known.metadata);
-            cx.kinds.revisions.patch(&key, serde_json::json!({ "revision": newest + 1 })).await?
-        }
-        None => match cx.kinds.revisions.create(&wanted).await {
-            Err(error) if error.is_already_exists() => {
-                let there = cx.kinds.revisions.fetch(&Key::of(&wanted.metadata)).await?;
-                there.map(Arc::new).ok_or(error)?
-            }
-            other => other?,
-        },
-    };
+    let set = &*observed.set;
+    let collisions = set.status.as_ref().and_then(|status| status.collision_count).unwrap_or(0);
+    let template = &observed.spec().template;
+    let update = observed.history.keep(cx, set, template, HASH_LABEL, collisions).await?;
     Ok(Revisions::new(observed, update))
 }
 
@@ -216,7 +203,7 @@ async fn write_status(cx: &Cx, observed: &Observed, revisions: &Revisions) -> Re
     let uid = owner::uid(&set.metadata);
     let mut pods = cx.kinds.pods.cache.in_namespace(&key.namespace);
     pods.retain(|pod| owner::is_controlled_by(&pod.metadata, uid));
-    let observed = Observed { set, pods, revisions: Vec::new(), now: cx.now() };
+    let observed = Observed { set, pods, history: History::default(), now: cx.now() };
     let wanted = status::status(&observed, revisions);
     if observed.set.status.as_ref() == Some(&wanted) {
         return Ok(());

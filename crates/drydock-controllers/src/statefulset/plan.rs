@@ -149,7 +149,7 @@ mod tests {
         let observed = Observed {
             set: Arc::new(serde_json::from_value(set).unwrap()),
             pods: pods.split_whitespace().map(pod).collect(),
-            revisions: Vec::new(),
+            history: Default::default(),
             now: Timestamp::UNIX_EPOCH,
         };
         let mut update = ControllerRevision::default();

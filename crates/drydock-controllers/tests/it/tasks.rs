@@ -1,6 +1,6 @@
 //! Jobs and DaemonSets.
 
-use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -107,4 +107,47 @@ async fn a_cron_job_starts_jobs_and_keeps_only_its_history() {
             (ended && jobs.items.len() == 1).then_some(())
         })
         .await;
+}
+
+#[tokio::test]
+async fn a_daemon_set_keeps_its_history_and_goes_back() {
+    let world = World::start().await;
+    let labels = json!({ "app": "log" });
+    let set = json!({
+        "metadata": { "name": "log" },
+        "spec": { "selector": { "matchLabels": labels }, "template": {
+            "metadata": { "labels": labels },
+            "spec": { "containers": [{ "name": "c", "image": "one" }] },
+        } },
+    });
+    world.create::<DaemonSet>(set).await;
+    let revisions = world.api::<ControllerRevision>();
+    let numbers = || async {
+        let mut list = revisions.list(&ListParams::default()).await.ok()?.items;
+        list.sort_by_key(|revision| revision.revision);
+        Some(list)
+    };
+    let runs = |image: &'static str| {
+        let world = &world;
+        async move {
+            let pods = world.pods().await;
+            let [pod] = pods.as_slice() else { return None };
+            (pod.spec.as_ref()?.containers[0].image.as_deref() == Some(image)).then_some(())
+        }
+    };
+    world.until("the first pod", || runs("one")).await;
+    let image = |name: &str| json!({ "spec": { "template": { "spec": { "containers": [{ "name": "c", "image": name }] } } } });
+    world.patch::<DaemonSet>("log", image("two")).await;
+    world.until("the second pod", || runs("two")).await;
+    let list =
+        world.until("two revisions", || async { numbers().await.filter(|list| list.len() == 2) }).await;
+    assert_eq!(list[0].revision, 1);
+    // What `kubectl rollout undo` sends is the data of the old revision.
+    let back = list[0].data.clone().unwrap().0;
+    let api = world.api::<DaemonSet>();
+    api.patch("log", &PatchParams::default(), &Patch::Strategic(back)).await.unwrap();
+    world.until("the first image again", || runs("one")).await;
+    let list = numbers().await.unwrap();
+    let found: Vec<i64> = list.iter().map(|revision| revision.revision).collect();
+    assert_eq!(found, [2, 3], "the old revision is the newest again");
 }
