@@ -10,6 +10,7 @@
 
 mod decode;
 mod encode;
+pub mod gnostic;
 mod scalar;
 mod table;
 mod wire;

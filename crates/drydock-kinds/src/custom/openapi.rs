@@ -1,15 +1,15 @@
-//! OpenAPI v3 of custom kinds: their schemas as authors wrote them, with what every object has, and their paths.
+//! Custom kinds in OpenAPI: their schemas as authors wrote them, with what every object has.
 //!
-//! For `kubectl explain`, `apply` and `create`, which ask per group version. Nothing is kept: a document is made from the
-//! stored definitions when somebody asks, and clients cache it under its hash.
+//! For the documents that `kubectl explain`, `apply` and `create` read (`schema::openapi`). Nothing is kept: they are
+//! made from the stored definitions when somebody asks, and clients cache them.
 //!
-//! Start at [`document_text`]; [`schemas`] is for those who publish in another form.
+//! Start at [`published`].
 
 use serde_json::{Map, Value, json};
 
 use crate::read::{flag, list, text};
 use crate::schema::fnv;
-use crate::schema::openapi::{Published, write_document};
+use crate::schema::openapi::Published;
 
 const SCHEMAS: &str = "#/components/schemas/";
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
@@ -24,30 +24,9 @@ const METADATA: &str = "Standard object's metadata. More info: \
 const LIST_METADATA: &str = "Standard list metadata. More info: \
     https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds";
 
-/// The published schemas of all served versions, by name: `com.example.v1.Widget` and its list.
-pub fn schemas<'a>(definitions: impl IntoIterator<Item = &'a Value>) -> Vec<(String, Value)> {
-    definitions
-        .into_iter()
-        .flat_map(served)
-        .flat_map(|(definition, version)| schemas_of(definition, version))
-        .collect()
-}
-
-/// The document of one group version; `None` when none of the definitions serves it.
-pub fn document_text(definitions: &[Value], group: &str, version: &str) -> Option<String> {
-    let here: Vec<(&Value, &Value)> = definitions
-        .iter()
-        .filter(|definition| text(definition, "/spec/group") == group)
-        .flat_map(served)
-        .filter(|(_, served)| text(served, "/name") == version)
-        .collect();
-    if here.is_empty() {
-        return None;
-    }
-    let published: Vec<Published> =
-        here.iter().map(|(definition, version)| published(definition, version)).collect();
-    let schemas = here.iter().flat_map(|(definition, version)| schemas_of(definition, version)).collect();
-    Some(write_document(&published, schemas))
+/// The served versions of a definition, as documents show them.
+pub fn published(definition: &Value) -> Vec<Published> {
+    served(definition).map(|version| published_version(definition, version)).collect()
 }
 
 /// Changes whenever what is published for a definition changes.
@@ -56,9 +35,8 @@ pub fn fingerprint(definition: &Value) -> u64 {
     fnv(fnv(0, definition["spec"].to_string().as_bytes()), names.to_string().as_bytes())
 }
 
-fn served(definition: &Value) -> impl Iterator<Item = (&Value, &Value)> {
-    let versions = list(definition, "/spec/versions").iter();
-    versions.filter(|version| flag(version, "/served")).map(move |version| (definition, version))
+fn served(definition: &Value) -> impl Iterator<Item = &Value> {
+    list(definition, "/spec/versions").iter().filter(|version| flag(version, "/served"))
 }
 
 /// `com.example.v1.Widget` for `Widget` in `example.com/v1`.
@@ -67,7 +45,7 @@ fn schema_name(group: &str, version: &str, kind: &str) -> String {
     format!("{}.{version}.{kind}", reversed.join("."))
 }
 
-fn published(definition: &Value, version: &Value) -> Published {
+fn published_version(definition: &Value, version: &Value) -> Published {
     let (group, version_name) = (text(definition, "/spec/group"), text(version, "/name"));
     let kind = text(definition, "/spec/names/kind");
     Published {
@@ -78,9 +56,10 @@ fn published(definition: &Value, version: &Value) -> Published {
         namespaced: text(definition, "/spec/scope") == "Namespaced",
         status: version["subresources"]["status"].is_object(),
         scale: version["subresources"]["scale"].is_object(),
-        merges_strategically: false,
-        is_stored: true,
-        schema: schema_name(group, version_name, kind),
+        stored: true,
+        builtin: false,
+        definition: schema_name(group, version_name, kind),
+        own: schemas_of(definition, version).into(),
     }
 }
 
@@ -140,6 +119,7 @@ fn complete(schema: &mut Value, is_root: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::openapi::document_text;
 
     fn definition() -> Value {
         json!({
@@ -159,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_document_has_the_schema_with_metadata_and_all_it_refers_to() {
-        let text = document_text(&[definition()], "example.com", "v1").expect("a served version");
+        let text = document_text(&published(&definition())).expect("a served version");
         let document: Value = serde_json::from_str(&text).expect("JSON");
         let widget = &document["components"]["schemas"]["com.example.v1.Widget"];
         assert_eq!(widget["properties"]["spec"]["description"], "What it should be.");
@@ -173,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_documents_paths_offer_field_validation_but_no_strategic_merge() {
-        let text = document_text(&[definition()], "example.com", "v1").expect("a served version");
+        let text = document_text(&published(&definition())).expect("a served version");
         let document: Value = serde_json::from_str(&text).expect("JSON");
         let path = &document["paths"]["/apis/example.com/v1/namespaces/{namespace}/widgets/{name}"];
         assert!(path["patch"]["parameters"].to_string().contains("fieldValidation"));
@@ -187,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_version_that_is_not_served_has_no_document() {
-        assert_eq!(document_text(&[definition()], "example.com", "v0"), None);
+        assert!(published(&definition()).iter().all(|kind| kind.version == "v1"));
     }
 
     #[test]
