@@ -1,10 +1,8 @@
-//! Everything that is no object: which kinds there are, the version, health, and the OpenAPI documents.
+//! Everything that is no object: which kinds there are, the version, and health.
 //!
 //! Derived from the catalog. The aggregated form is given in the version a client names, the legacy form otherwise.
 
 use axum::body::Body;
-use drydock_kinds::custom;
-use drydock_kinds::schema::openapi;
 use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -38,9 +36,6 @@ pub(crate) fn answer(
         ["api", version] => ok(resources(server, "", version)?),
         ["apis", group] => ok(group_document(server, group)?),
         ["apis", group, version] => ok(resources(server, group, version)?),
-        ["openapi", "v3"] => ok(openapi_index(server)),
-        ["openapi", "v3", "api", version] => openapi_document(server, "", version),
-        ["openapi", "v3", "apis", group, version] => openapi_document(server, group, version),
         [] => ok(json!({ "paths": root_paths(server) })),
         _ => Err(ApiError::no_such_path()),
     }
@@ -292,27 +287,6 @@ fn speaks(entry: &Entry) -> Value {
     json!({ "group": group, "version": version, "kind": kind })
 }
 
-fn openapi_index(server: &Server) -> Value {
-    let path = |(path, hash): (String, String)| {
-        let url = format!("/openapi/v3/{path}?hash={hash}");
-        (path, json!({ "serverRelativeURL": url }))
-    };
-    let custom = server.custom.fingerprints().into_iter();
-    let custom =
-        custom.map(|((group, version), sum)| (openapi::prefix(&group, &version), format!("{sum:016X}")));
-    // Built-in kinds come last: where both serve a group version, theirs is the document.
-    json!({ "paths": custom.chain(openapi::index()).map(path).collect::<serde_json::Map<_, _>>() })
-}
-
-fn openapi_document(server: &Server, group: &str, version: &str) -> Result<Response<Body>, ApiError> {
-    let text = match openapi::document_text(group, version) {
-        Some(text) => Some(text),
-        None => custom::openapi::document_text(&server.custom.definitions(&server.store)?, group, version),
-    };
-    let text = text.ok_or_else(ApiError::no_such_path)?;
-    Ok(wire::bytes_as(StatusCode::OK, text, "application/json"))
-}
-
 fn root_paths(server: &Server) -> Vec<String> {
     let groups = groups(&entries(server));
     let served = groups.iter().flat_map(|(group, versions)| {
@@ -321,6 +295,6 @@ fn root_paths(server: &Server) -> Vec<String> {
             group => format!("/apis/{group}/{version}"),
         })
     });
-    let fixed = ["/api", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"];
+    let fixed = ["/api", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"];
     fixed.into_iter().map(str::to_owned).chain(served).collect()
 }

@@ -15,6 +15,7 @@ mod expiry;
 mod meta;
 mod metrics;
 pub mod node;
+mod openapi;
 pub mod patch;
 pub mod pki;
 mod request;

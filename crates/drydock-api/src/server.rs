@@ -22,7 +22,7 @@ use crate::request::{Query, ResourcePath, Target};
 use crate::served::ServedKind;
 use crate::status::ApiError;
 use crate::wire::Wishes;
-use crate::{bootstrap, custom, discovery, expiry, metrics, resource, review, wire};
+use crate::{bootstrap, custom, discovery, expiry, metrics, openapi, resource, review, wire};
 
 /// Bounds and addresses of the API.
 #[derive(Debug, Clone)]
@@ -69,6 +69,7 @@ pub(crate) struct Server {
     pub pki: Arc<Pki>,
     pub node: Arc<dyn NodeBackend>,
     pub custom: custom::Registry,
+    pub documents: openapi::Documents,
     /// Held while a Service's addresses are chosen and stored, so that none is given twice.
     pub service_addresses: Mutex<()>,
     /// Held from counting what a namespace uses until the object that was counted for is stored.
@@ -101,6 +102,7 @@ impl Api {
             requests: Arc::new(Semaphore::new(config.max_requests)),
             watches: Arc::new(Semaphore::new(config.max_watches)),
             custom: custom::Registry::default(),
+            documents: openapi::Documents::default(),
             service_addresses: Mutex::new(()),
             quota: Mutex::new(()),
             shutdown: CancellationToken::new(),
@@ -182,7 +184,11 @@ impl Server {
                 let verb = request.method().as_str().to_ascii_lowercase();
                 auth::authorize(&self, &user, &Attributes::of_path(&path, &verb))?;
                 let _permit = self.admit(&user, false)?;
-                discovery::answer(&self, &path, &request)
+                let (parts, body) = request.into_parts();
+                match openapi::answer(&self, &path, &parts).await {
+                    Some(answer) => answer,
+                    None => discovery::answer(&self, &path, &Request::from_parts(parts, body)),
+                }
             }
             Target::Resource(path) => self.handle_resource(user, path, query, request).await,
         }

@@ -160,6 +160,21 @@ fn parse_range(text: &str) -> MediaRange {
     MediaRange { media, parameters: parameters.map(|(k, v)| (text(k), text(v))).collect() }
 }
 
+/// The content type of a document that comes in a few forms only: media types as clients name them and as we answer,
+/// the preferred for clients that take anything last.
+pub fn choose(headers: &HeaderMap, offered: &[(&str, &'static str)]) -> Result<&'static str, ApiError> {
+    let ranges = ranges(headers);
+    let anything = offered.last().map(|(_, answered)| *answered);
+    let wanted = ranges.iter().find_map(|range| match range.media.as_str() {
+        "*/*" | "application/*" => anything,
+        media => offered.iter().find(|(asked, _)| *asked == media).map(|(_, answered)| *answered),
+    });
+    wanted.or_else(|| anything.filter(|_| ranges.is_empty())).ok_or_else(|| {
+        let types: Vec<&str> = offered.iter().map(|(asked, _)| *asked).collect();
+        ApiError::not_acceptable(format!("only the following media types are accepted: {}", types.join(", ")))
+    })
+}
+
 /// Asked for, or a program that shows answers to people.
 pub(super) fn is_pretty(headers: &HeaderMap, query: &Query) -> bool {
     if query.get("pretty").is_some() {

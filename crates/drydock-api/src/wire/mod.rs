@@ -19,8 +19,8 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER, WARNING};
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::Value;
 
-pub use accept::{Accept, DiscoveryForm, Format, View};
-pub use format::{Wishes, event, watch_type};
+pub use accept::{Accept, DiscoveryForm, Format, View, choose};
+pub use format::{Wishes, event, takes_gzip, watch_type};
 
 use crate::status::ApiError;
 

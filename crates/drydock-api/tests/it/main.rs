@@ -10,6 +10,7 @@ mod kubectl;
 mod limits;
 mod listing;
 mod negotiation;
+mod openapi;
 mod pods;
 mod protobuf;
 mod services;
