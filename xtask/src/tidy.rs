@@ -13,7 +13,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("drydock-kinds", &[]),
     ("drydock-protobuf", &[]),
     ("drydock-store", &[]),
-    ("drydock-api", &["drydock-kinds", "drydock-protobuf", "drydock-store"]),
+    ("drydock-streams", &[]),
+    ("drydock-api", &["drydock-kinds", "drydock-protobuf", "drydock-store", "drydock-streams"]),
     ("drydock-controllers", &[]),
     ("drydock-node", &["seaworthy-image"]),
     (
