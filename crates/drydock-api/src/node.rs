@@ -11,8 +11,8 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::mpsc;
+
+pub use drydock_streams::{Duplex, Outcome, Reader, Session, Size, Writer};
 
 /// Which pod; the uid tells a pod from its successor of the same name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,15 @@ pub struct LogOptions {
     /// Puts the time of each line in front of it.
     pub timestamps: bool,
     pub limit_bytes: Option<u64>,
+    /// Only what was written to this one.
+    pub stream: Option<Output>,
+}
+
+/// One of a program's two outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    Stdout,
+    Stderr,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,28 +59,12 @@ pub struct ExecOptions {
     pub command: Vec<String>,
     pub stdin: bool,
     pub stdout: bool,
+    /// Never together with `tty`, which has one output.
     pub stderr: bool,
     pub tty: bool,
 }
 
 pub type LogStream = BoxStream<'static, io::Result<Bytes>>;
-pub type Reader = Box<dyn AsyncRead + Send + Unpin>;
-pub type Writer = Box<dyn AsyncWrite + Send + Unpin>;
-
-/// A running exec or attach. Dropping it hangs up.
-pub struct Session {
-    pub stdin: Option<Writer>,
-    pub stdout: Option<Reader>,
-    pub stderr: Option<Reader>,
-    /// Columns and rows of the terminal, when there is one.
-    pub resize: Option<mpsc::Sender<(u16, u16)>>,
-    /// The exit code, once the process has ended.
-    pub exit: BoxFuture<'static, Result<i32, NodeError>>,
-}
-
-/// Both directions of a connection into a pod.
-pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// A use of the machine, averaged over the sample's window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +117,11 @@ pub trait NodeBackend: Send + Sync + 'static {
         None
     }
 
+    /// Why nothing can be asked of containers now, if so. Told before a connection is upgraded.
+    fn check(&self) -> Result<(), NodeError> {
+        Ok(())
+    }
+
     fn logs(&self, pod: PodRef, options: LogOptions) -> BoxFuture<'_, Result<LogStream, NodeError>>;
 
     fn exec(&self, _pod: PodRef, _options: ExecOptions) -> BoxFuture<'_, Result<Session, NodeError>> {
@@ -144,6 +142,10 @@ pub trait NodeBackend: Send + Sync + 'static {
 pub struct NoNode;
 
 impl NodeBackend for NoNode {
+    fn check(&self) -> Result<(), NodeError> {
+        Err(NodeError::Unavailable("this API has no node".to_owned()))
+    }
+
     fn logs(&self, _pod: PodRef, _options: LogOptions) -> BoxFuture<'_, Result<LogStream, NodeError>> {
         Box::pin(async { Err(NodeError::Unavailable("this API has no node".to_owned())) })
     }

@@ -87,6 +87,13 @@ impl ResourcePath {
         }
     }
 
+    /// Subresources through which a client acts inside a pod.
+    pub fn is_command(&self) -> bool {
+        self.group.is_empty()
+            && self.plural == "pods"
+            && matches!(self.subresource.as_str(), "exec" | "attach" | "portforward")
+    }
+
     pub fn is_long_running(&self, verb: &str) -> bool {
         verb == "watch"
             || matches!(self.subresource.as_str(), "log" | "exec" | "attach" | "portforward" | "proxy")
@@ -121,6 +128,11 @@ impl Query {
 
     pub fn is_true(&self, name: &str) -> bool {
         matches!(self.get(name), Some("true" | "1" | "True" | "t" | "T" | "TRUE"))
+    }
+
+    /// A switch as the options of logs and streams read it: anything but `0` and `false`, also an empty value, is on.
+    pub fn is_on(&self, name: &str) -> bool {
+        self.all(name).next().is_some_and(|value| value != "0" && !value.eq_ignore_ascii_case("false"))
     }
 
     pub fn number(&self, name: &str) -> Result<Option<i64>, ApiError> {

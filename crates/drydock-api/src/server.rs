@@ -11,6 +11,7 @@ use axum::body::Body;
 use drydock_store::Store;
 use futures::FutureExt as _;
 use http::{HeaderMap, Method, Request, Response};
+use hyper::upgrade::OnUpgrade;
 use jiff::Timestamp;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -203,6 +204,10 @@ impl Server {
     ) -> Result<Response<Body>, ApiError> {
         let verb = path.verb(request.method(), &query);
         auth::authorize(&self, &user, &Attributes::of(&path, verb))?;
+        if path.is_command() {
+            // Whoever may only read pods must not run commands in them by asking with GET.
+            auth::authorize(&self, &user, &Attributes::of(&path, "create"))?;
+        }
         let long_running = path.is_long_running(verb);
         let permit = self.admit(&user, long_running)?;
         if review::is_review(&path) {
@@ -212,10 +217,11 @@ impl Server {
             return metrics::answer(&self, &path, &query, request.method());
         }
         let kind = self.kind(&path.group, &path.version, &path.plural).ok_or_else(ApiError::no_such_path)?;
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let cx = Cx { now: self.now(), server: self.clone(), path, kind, query, headers: parts.headers };
         if long_running {
-            return resource::stream(cx, verb, permit).await;
+            let upgrade = parts.extensions.remove::<OnUpgrade>();
+            return resource::stream(cx, verb, permit, upgrade).await;
         }
         let timeout = self.config.request_timeout;
         // Boxed: the write path's state is large, and most of it is unused by most requests.

@@ -115,6 +115,12 @@ impl ApiError {
         )
     }
 
+    /// The query of `pods/NAME/log`, as the options it stands for.
+    pub fn invalid_log_options(pod: &str, errors: &[FieldError]) -> Self {
+        let error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", "");
+        error.invalid_fields("", "PodLogOptions", pod, errors)
+    }
+
     fn invalid_fields(mut self, group: &str, kind: &str, name: &str, errors: &[FieldError]) -> Self {
         let list: Vec<String> = errors.iter().map(FieldError::to_string).collect();
         let text = match list.as_slice() {

@@ -14,6 +14,7 @@ pub mod update;
 
 use axum::body::Body;
 use http::{Response, StatusCode};
+use hyper::upgrade::OnUpgrade;
 use serde_json::Value;
 
 use crate::server::{Cx, Permit};
@@ -53,11 +54,16 @@ pub(crate) async fn answer(cx: &Cx, verb: &str, body: Body) -> Result<Response<B
 }
 
 /// Requests that last as long as their client wants.
-pub(crate) async fn stream(cx: Cx, verb: &str, permit: Permit) -> Result<Response<Body>, ApiError> {
+pub(crate) async fn stream(
+    cx: Cx,
+    verb: &str,
+    permit: Permit,
+    upgrade: Option<OnUpgrade>,
+) -> Result<Response<Body>, ApiError> {
     cx.check_scope(verb)?;
     match cx.path.subresource.as_str() {
         "" => watch::answer(cx, permit),
-        _ => subresource::stream(cx, permit).await,
+        _ => subresource::stream(cx, verb, permit, upgrade).await,
     }
 }
 

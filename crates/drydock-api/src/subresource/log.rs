@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use axum::body::Body;
+use drydock_kinds::FieldError;
+use drydock_kinds::field::Path;
 use futures::StreamExt as _;
 use http::{Response, StatusCode};
 use serde_json::Value;
 
+use super::running;
 use crate::meta;
-use crate::node::{LogOptions, NodeError, PodRef, Since};
+use crate::node::{LogOptions, Output, Since};
 use crate::server::{Cx, Permit};
 use crate::status::ApiError;
 use crate::wire;
@@ -16,12 +19,14 @@ use crate::wire;
 pub(super) async fn answer(cx: Cx, permit: Permit) -> Result<Response<Body>, ApiError> {
     let pod = cx.load()?.value;
     let options = options(&cx, &pod)?;
-    let about = PodRef {
-        namespace: meta::namespace(&pod).to_owned(),
-        name: meta::name(&pod).to_owned(),
-        uid: meta::uid(&pod).to_owned(),
-    };
-    let log = cx.server.node.logs(about, options).await.map_err(|error| refusal(&cx, error))?;
+    if running::check_assigned(&pod).is_err() {
+        // Nothing has been written, and nobody is there to ask.
+        let mut nothing = Response::new(Body::empty());
+        *nothing.status_mut() = StatusCode::NO_CONTENT;
+        return Ok(nothing);
+    }
+    let about = running::reference(&pod);
+    let log = cx.server.node.logs(about, options).await.map_err(|error| running::refusal(&cx, error))?;
     let log = log.take_until(cx.server.shutdown.clone().cancelled_owned()).inspect(move |_| {
         // Keeps the place among the streams in flight as long as the stream lives.
         let _ = &permit;
@@ -30,58 +35,57 @@ pub(super) async fn answer(cx: Cx, permit: Permit) -> Result<Response<Body>, Api
 }
 
 fn options(cx: &Cx, pod: &Value) -> Result<LogOptions, ApiError> {
-    let count = |name: &str| -> Result<Option<u64>, ApiError> {
-        let refused = || ApiError::bad_request(format!("invalid {name}: must not be negative"));
-        cx.query.number(name)?.map(|number| u64::try_from(number).map_err(|_| refused())).transpose()
+    let mut wrong = Vec::new();
+    let mut number = |name: &'static str, least: i64, why: &str| -> Result<Option<i64>, ApiError> {
+        let given = cx.query.number(name)?;
+        if let Some(value) = given.filter(|value| *value < least) {
+            wrong.push(FieldError::invalid(&Path::root(name), value, why));
+        }
+        Ok(given)
     };
-    let since = match (cx.query.number("sinceSeconds")?, cx.query.get("sinceTime")) {
-        (Some(_), Some(_)) => {
-            return Err(ApiError::bad_request("at most one of sinceTime or sinceSeconds may be specified"));
+    let tail_lines = number("tailLines", 0, "must be greater than or equal to 0")?;
+    let limit_bytes = number("limitBytes", 1, "must be greater than 0")?;
+    let seconds = number("sinceSeconds", 1, "must be greater than 0")?;
+    let stream = match cx.query.get("stream") {
+        None | Some("All") => None,
+        Some("Stdout") => Some(Output::Stdout),
+        Some("Stderr") => Some(Output::Stderr),
+        Some(other) => {
+            wrong.push(FieldError::not_supported(
+                &Path::root("stream"),
+                other,
+                &["All", "Stderr", "Stdout"],
+            ));
+            None
         }
-        (Some(seconds), None) => Some(Since::Age(Duration::from_secs(seconds.max(0).unsigned_abs()))),
-        (None, Some(time)) => {
-            let refused = |_| ApiError::bad_request(format!("invalid sinceTime {time:?}"));
-            Some(Since::Time(time.parse().map_err(refused)?))
-        }
+    };
+    if stream.is_some() && tail_lines.is_some() {
+        let why = "`tailLines` and specific `stream` are mutually exclusive for now";
+        wrong.push(FieldError::forbidden(&Path::root(""), why));
+    }
+    let time = cx.query.get("sinceTime");
+    if seconds.is_some() && time.is_some() {
+        let why = "at most one of `sinceTime` or `sinceSeconds` may be specified";
+        wrong.push(FieldError::forbidden(&Path::root(""), why));
+    }
+    if !wrong.is_empty() {
+        return Err(ApiError::invalid_log_options(meta::name(pod), &wrong));
+    }
+    let unsigned = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok());
+    let refused = |time: &str| ApiError::bad_request(format!("unable to parse sinceTime {time:?}"));
+    let since = match (unsigned(seconds), time) {
+        (Some(seconds), _) => Some(Since::Age(Duration::from_secs(seconds))),
+        (None, Some(time)) => Some(Since::Time(time.parse().map_err(|_| refused(time))?)),
         (None, None) => None,
     };
     Ok(LogOptions {
-        container: container(cx, pod)?,
-        follow: cx.query.is_true("follow"),
-        previous: cx.query.is_true("previous"),
-        tail_lines: count("tailLines")?,
+        container: running::container(cx, pod)?,
+        follow: cx.query.is_on("follow"),
+        previous: cx.query.is_on("previous"),
+        tail_lines: unsigned(tail_lines),
         since,
-        timestamps: cx.query.is_true("timestamps"),
-        limit_bytes: count("limitBytes")?,
+        timestamps: cx.query.is_on("timestamps"),
+        limit_bytes: unsigned(limit_bytes),
+        stream,
     })
-}
-
-/// The container a request names, or the only one there is.
-pub(super) fn container(cx: &Cx, pod: &Value) -> Result<String, ApiError> {
-    let names = |field: &str| {
-        let list = pod["spec"][field].as_array().into_iter().flatten();
-        list.filter_map(|container| container["name"].as_str()).collect::<Vec<_>>()
-    };
-    let (containers, inits) = (names("containers"), names("initContainers"));
-    let name = meta::name(pod);
-    match (cx.query.get("container"), containers.as_slice()) {
-        (Some(wanted), _) if containers.contains(&wanted) || inits.contains(&wanted) => Ok(wanted.to_owned()),
-        (Some(wanted), _) => {
-            Err(ApiError::bad_request(format!("container {wanted} is not valid for pod {name}")))
-        }
-        (None, [only]) => Ok((*only).to_owned()),
-        (None, many) => Err(ApiError::bad_request(format!(
-            "a container name must be specified for pod {name}, choose one of: [{}]",
-            many.join(" ")
-        ))),
-    }
-}
-
-fn refusal(cx: &Cx, error: NodeError) -> ApiError {
-    match error {
-        NodeError::NotFound(why) => ApiError::not_found("", "pods", cx.path.name()).with_message(why),
-        NodeError::BadRequest(why) => ApiError::bad_request(why),
-        NodeError::Unavailable(why) => ApiError::unavailable(why),
-        NodeError::NotImplemented(what) => ApiError::not_implemented(what),
-    }
 }

@@ -1,14 +1,20 @@
-//! What hangs below an object and is no object itself: scale, binding, eviction, tokens, logs.
+//! What hangs below an object and is no object itself: scale, binding, eviction, tokens, logs,
+//! commands in containers, connections into pods.
 //!
 //! `status` is not here: it is the object through another door (see `resource::admit`).
 
+mod command;
+mod forward;
 mod log;
 mod pod;
+mod running;
 mod scale;
 mod token;
+mod upgrade;
 
 use axum::body::Body;
 use http::Response;
+use hyper::upgrade::OnUpgrade;
 
 use crate::resource::update::{self, Change};
 use crate::resource::{admit::Ownership, options::WriteOptions};
@@ -62,12 +68,18 @@ pub(crate) async fn answer(cx: &Cx, verb: &str, body: Body) -> Result<Response<B
     }
 }
 
-pub(crate) async fn stream(cx: Cx, permit: Permit) -> Result<Response<Body>, ApiError> {
-    match (cx.kind.is("", "pods"), cx.path.subresource.as_str()) {
-        (true, "log") => log::answer(cx, permit).await,
-        (true, "exec") => Err(ApiError::not_implemented("exec")),
-        (true, "attach") => Err(ApiError::not_implemented("attach")),
-        (true, "portforward") => Err(ApiError::not_implemented("port-forward")),
+pub(crate) async fn stream(
+    cx: Cx,
+    verb: &str,
+    permit: Permit,
+    upgrade: Option<OnUpgrade>,
+) -> Result<Response<Body>, ApiError> {
+    match (cx.kind.is("", "pods"), cx.path.subresource.as_str(), verb) {
+        (true, "log", "get") => log::answer(cx, permit).await,
+        (true, "exec", "get" | "create") => command::answer(cx, command::Act::Exec, permit, upgrade),
+        (true, "attach", "get" | "create") => command::answer(cx, command::Act::Attach, permit, upgrade),
+        (true, "portforward", "get" | "create") => forward::answer(cx, permit, upgrade),
+        (true, "log" | "exec" | "attach" | "portforward", _) => Err(ApiError::method_not_allowed()),
         _ => Err(ApiError::no_such_path()),
     }
 }

@@ -124,6 +124,7 @@ async fn logs_come_from_the_node_with_the_options_asked_for() {
     let node = Arc::new(Echo::default());
     let world = world_with(node.clone()).await;
     let pods = pod(&world).await;
+    bind(&world).await.unwrap();
     let options = LogParams { tail_lines: Some(3), timestamps: true, ..LogParams::default() };
     assert_eq!(pods.logs("p", &options).await.unwrap(), "default/p\nsecond\n");
     let seen = node.0.lock().unwrap().clone().unwrap();
@@ -136,11 +137,79 @@ async fn logs_come_from_the_node_with_the_options_asked_for() {
     );
 }
 
+#[track_caller]
+fn check_refused(answer: Result<Value, kube::Error>, expect: &str) {
+    let error = answer.unwrap_err().to_string();
+    assert!(error.contains(expect), "{error}");
+}
+
+async fn exec(world: &World, query: &str, headers: &[(&str, &str)]) -> Result<Value, kube::Error> {
+    let mut request = Request::get(format!("/api/v1/namespaces/default/pods/p/exec?{query}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    world.client.request(request.body(Vec::new()).unwrap()).await
+}
+
 #[tokio::test]
-async fn what_the_node_cannot_do_yet_is_refused_by_name() {
+async fn a_command_is_refused_for_what_is_wrong_first() {
+    let world = world().await;
+    check_refused(exec(&world, "command=sh", &[]).await, "pods \"p\" not found");
+    pod(&world).await;
+    check_refused(exec(&world, "container=x", &[]).await, "container x is not valid for pod p");
+    check_refused(exec(&world, "command=sh", &[]).await, "pod p does not have a host assigned");
+    bind(&world).await.unwrap();
+    check_refused(exec(&world, "command=sh", &[]).await, "Upgrade request required");
+    let spdy = [("connection", "Upgrade"), ("upgrade", "SPDY/3.1"), ("x-stream-protocol-version", "v9")];
+    check_refused(
+        exec(&world, "command=sh", &spdy).await,
+        "client supports [v9], server accepts [v4.channel",
+    );
+    let spdy = [
+        ("connection", "Upgrade"),
+        ("upgrade", "SPDY/3.1"),
+        ("x-stream-protocol-version", "v4.channel.k8s.io"),
+    ];
+    check_refused(exec(&world, "command=sh", &spdy).await, "this API has no node");
+}
+
+#[tokio::test]
+async fn who_may_only_read_pods_runs_no_commands_in_them() {
     let world = world().await;
     pod(&world).await;
+    let reader = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+        "metadata": { "name": "reader" },
+        "rules": [{ "apiGroups": [""], "resources": ["pods", "pods/exec"], "verbs": ["get"] }] });
+    let binding = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+        "metadata": { "name": "reader" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "reader" },
+        "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "ann" }] });
+    for (plural, object) in [("clusterroles", reader), ("clusterrolebindings", binding)] {
+        let path = format!("/apis/rbac.authorization.k8s.io/v1/{plural}");
+        let request = Request::post(path).body(object.to_string().into_bytes()).unwrap();
+        world.client.request::<Value>(request).await.unwrap();
+    }
+    let ann = world.api.client_as("ann", ["people"]);
     let request = Request::get("/api/v1/namespaces/default/pods/p/exec?command=sh").body(Vec::new()).unwrap();
-    let error = world.client.request::<Value>(request).await.unwrap_err().to_string();
-    assert!(error.contains("does not offer exec yet"), "{error}");
+    let refused = ann.request::<Value>(request).await;
+    check_refused(refused, "User \"ann\" cannot create resource \"pods/exec\"");
+}
+
+#[tokio::test]
+async fn the_options_of_a_log_are_checked_as_a_real_server_does() {
+    let world = world().await;
+    pod(&world).await;
+    let log = async |query: &str| {
+        let request = Request::get(format!("/api/v1/namespaces/default/pods/p/log?{query}"));
+        world.client.request_text(request.body(Vec::new()).unwrap()).await.map(Value::from)
+    };
+    check_refused(
+        log("tailLines=-1").await,
+        "tailLines: Invalid value: -1: must be greater than or equal to 0",
+    );
+    check_refused(log("limitBytes=0").await, "limitBytes: Invalid value: 0: must be greater than 0");
+    let both = "sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z";
+    check_refused(log(both).await, "at most one of `sinceTime` or `sinceSeconds` may be specified");
+    check_refused(log("stream=Both").await, "stream: Unsupported value: \"Both\"");
+    assert_eq!(log("").await.unwrap(), "", "a pod without a node has written nothing");
 }
