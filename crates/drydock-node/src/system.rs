@@ -1,7 +1,7 @@
 //! Small system calls that node, shim and runtime share.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{BorrowedFd, RawFd};
 use std::time::Duration;
 
 use nix::unistd::Pid;
@@ -55,25 +55,6 @@ pub fn set_standard(standard: [BorrowedFd<'_>; 3]) -> io::Result<()> {
 
 fn above_standard(fd: BorrowedFd<'_>) -> io::Result<RawFd> {
     Ok(nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(3))?)
-}
-
-/// Waits until one of `fds` can be read or has ended; the answer has one entry per descriptor.
-pub fn poll_readable(
-    fds: &[BorrowedFd<'_>],
-    wanted: &[bool],
-    timeout: Option<Duration>,
-) -> io::Result<Vec<bool>> {
-    let mut polled: Vec<libc::pollfd> = fds
-        .iter()
-        .zip(wanted)
-        .map(|(fd, wanted)| libc::pollfd {
-            fd: if *wanted { fd.as_raw_fd() } else { -1 },
-            events: libc::POLLIN,
-            revents: 0,
-        })
-        .collect();
-    poll(&mut polled, timeout)?;
-    Ok(polled.iter().map(|one| one.revents != 0).collect())
 }
 
 /// `poll` that goes on after a signal.

@@ -34,6 +34,24 @@ pub struct LogOptions {
     pub since: Option<Timestamp>,
     pub timestamps: bool,
     pub limit_bytes: Option<u64>,
+    /// Only what was written to this one.
+    pub output: Option<Output>,
+}
+
+/// One of a program's two outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    Stdout,
+    Stderr,
+}
+
+impl Output {
+    fn name(self) -> &'static [u8] {
+        match self {
+            Output::Stdout => b"stdout",
+            Output::Stderr => b"stderr",
+        }
+    }
 }
 
 /// Sends the log in `path` piece by piece until its end, or with `follow` until the run's end.
@@ -85,6 +103,7 @@ struct Printer {
     since: Option<Timestamp>,
     timestamps: bool,
     left: Option<u64>,
+    output: Option<Output>,
     /// The next text continues a line.
     inside: bool,
 }
@@ -95,6 +114,7 @@ impl Printer {
             since: options.since,
             timestamps: options.timestamps,
             left: options.limit_bytes,
+            output: options.output,
             inside: false,
         }
     }
@@ -123,7 +143,10 @@ impl Printer {
     }
 
     fn line(&mut self, line: &[u8], out: &mut BytesMut) {
-        let Some((time, part, text)) = parse(line) else { return };
+        let Some((time, output, part, text)) = parse(line) else { return };
+        if self.output.is_some_and(|wanted| wanted.name() != output) {
+            return;
+        }
         let too_old = self.since.is_some_and(|since| time.parse::<Timestamp>().is_ok_and(|at| at < since));
         if too_old {
             return;
@@ -140,13 +163,13 @@ impl Printer {
     }
 }
 
-/// Time, whether more of the line follows, and the text.
-fn parse(line: &[u8]) -> Option<(&str, bool, &[u8])> {
+/// Time, which output, whether more of the line follows, and the text.
+fn parse(line: &[u8]) -> Option<(&str, &[u8], bool, &[u8])> {
     let mut fields = line.splitn(4, |b| *b == b' ');
     let time = std::str::from_utf8(fields.next()?).ok()?;
-    let _stream = fields.next()?;
+    let output = fields.next()?;
     let tag = fields.next()?;
-    Some((time, tag.starts_with(b"P"), fields.next().unwrap_or_default()))
+    Some((time, output, tag.starts_with(b"P"), fields.next().unwrap_or_default()))
 }
 
 /// Where the last `tail` lines begin.

@@ -27,6 +27,7 @@ mod quantity;
 mod report;
 mod spec;
 mod status;
+mod streams;
 mod tasks;
 mod track;
 mod usage;
@@ -49,10 +50,11 @@ use crate::client::{self, NodeClient};
 use crate::mirror::Mirror;
 use cx::{Cx, Live};
 pub use images::{ImageError, Images, PullPolicy, ReadyImage, StoreImages};
-pub use logs::LogOptions;
+pub use logs::{LogOptions, Output};
 pub use machine::{Capacity, KUBERNETES_VERSION};
 pub use spec::ClusterDns;
 pub use usage::{PodUsage, Sample, Usage};
+pub use streams::{PodName, StreamError};
 
 /// Secrets of releases hold whole charts; no pod mounts them and nobody waits for them.
 const NOT_RELEASES: &str = "type!=helm.sh/release.v1";
@@ -189,7 +191,8 @@ impl Agent {
     /// The node's id of a running container, for exec, attach and metrics.
     pub fn container_id(pod: &Pod, container: &str) -> Option<String> {
         let status = pod.status.as_ref()?;
-        let lists = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
+        let lists = status.init_container_statuses.iter().chain(&status.container_statuses);
+        let lists = lists.chain(&status.ephemeral_container_statuses).flatten();
         let found = lists.into_iter().find(|c| c.name == container)?;
         found.state.as_ref()?.running.as_ref()?;
         Some(found.container_id.as_deref()?.strip_prefix("drydock://")?.to_owned())

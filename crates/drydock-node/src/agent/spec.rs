@@ -162,6 +162,9 @@ pub fn container(run: &Run<'_>) -> Result<ContainerSpec, ConfigError> {
         read_only_root: context.read_only_root_filesystem == Some(true),
         security: security(run),
         resources: resources(run),
+        tty: container.tty == Some(true),
+        stdin: container.stdin == Some(true),
+        stdin_once: container.stdin_once == Some(true),
         log_path: Some(log_path(dir, pod, &container.name, *attempt)),
         labels: BTreeMap::from([
             (LABEL_UID.to_owned(), uid),

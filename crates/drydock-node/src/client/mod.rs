@@ -8,6 +8,8 @@
 mod connection;
 mod exec;
 mod launch;
+mod streams;
+mod terminal;
 
 use std::net::SocketAddrV4;
 use std::os::fd::OwnedFd;
@@ -23,6 +25,8 @@ use crate::protocol::{
 };
 use connection::Connection;
 pub use exec::{ExecOutput, ExecSession, ExecStdio};
+pub use streams::{Attached, Streams, Wanted};
+pub use terminal::Terminal;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -163,6 +167,20 @@ impl NodeClient {
     /// Runs a program and collects what it prints, at most `max_output` bytes of stdout and stderr together.
     pub async fn exec_output(&self, spec: ExecSpec, max_output: usize) -> Result<ExecOutput, Error> {
         exec::output(self, spec, max_output).await
+    }
+
+    /// Runs a program and gives our ends of its standard streams.
+    pub async fn exec_streams(
+        &self,
+        spec: ExecSpec,
+        wanted: Wanted,
+    ) -> Result<(ExecSession, Streams), Error> {
+        streams::exec(self, spec, wanted).await
+    }
+
+    /// The output of a running container from now on, and its input if it has one.
+    pub async fn attach(&self, container: &str) -> Result<Attached, Error> {
+        streams::attach(self, container).await
     }
 
     /// Connects from the node's own network to a pod or service. No timeout of its own.

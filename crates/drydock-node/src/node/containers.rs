@@ -1,5 +1,6 @@
 //! Containers as the node sees them: a shim that reports, and the asker who waits for the report.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
@@ -16,7 +17,7 @@ use crate::protocol::{
 use crate::runtime::cgroup::Group;
 use crate::runtime::process;
 use crate::runtime::rootfs::Places;
-use crate::shim::{self, Command, Report};
+use crate::shim::{self, Attachment, Command, Report};
 use crate::system;
 
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(super) struct Container {
     creator: Option<Asker>,
     starter: Option<Asker>,
     removers: Vec<Asker>,
+    /// In the order in which the shim will answer them.
+    attachers: VecDeque<Asker>,
     /// To be forgotten as soon as its shim is gone.
     discarded: bool,
     /// Why it never came to be.
@@ -54,6 +57,7 @@ impl Container {
             creator: None,
             starter: None,
             removers: Vec::new(),
+            attachers: VecDeque::new(),
             discarded: false,
             refused: None,
         }
@@ -163,18 +167,18 @@ impl Node {
                     return;
                 }
             }
-            while let Some(report) = self.next_report(id) {
-                self.on_report(id, report);
+            while let Some((report, fds)) = self.next_report(id) {
+                self.on_report(id, report, fds);
             }
         }
     }
 
-    fn next_report(&mut self, id: &str) -> Option<Report> {
+    fn next_report(&mut self, id: &str) -> Option<(Report, Vec<OwnedFd>)> {
         let live = self.containers.get_mut(id)?.live.as_mut()?;
-        Some(live.inbox.take::<Report>().ok()??.0)
+        live.inbox.take::<Report>().ok()?
     }
 
-    fn on_report(&mut self, id: &str, report: Report) {
+    fn on_report(&mut self, id: &str, report: Report, fds: Vec<OwnedFd>) {
         let Some(container) = self.containers.get_mut(id) else { return };
         match report {
             Report::Created { pid } => {
@@ -199,6 +203,11 @@ impl Node {
                 }
             }
             Report::Exited(exit) => self.on_exited(id, exit),
+            Report::Attached(result) => {
+                let Some(asker) = container.attachers.pop_front() else { return };
+                let attached = |got: Attachment| Reply::Attached { tty: got.tty, stdin_once: got.stdin_once };
+                self.answer(asker, result.map(|got| (attached(got), fds)));
+            }
         }
     }
 
@@ -242,9 +251,13 @@ impl Node {
             }
             live.group.remove();
         }
+        let attachers = std::mem::take(&mut container.attachers);
         let over = matches!(container.status.state, ContainerState::Exited(_)) || container.discarded;
         if !over {
             self.on_exited(&id, killed_with_shim(signal));
+        }
+        for attacher in attachers {
+            self.answer(attacher, Err(not_running(&id)));
         }
         self.forget_if_discarded(&id);
     }
@@ -299,6 +312,27 @@ impl Node {
         }
     }
 
+    /// Passes the client's descriptors to the shim, which answers with the container's own.
+    pub(super) fn attach(&mut self, asker: Asker, id: &str, outputs: Vec<OwnedFd>) -> Option<Answer> {
+        if outputs.len() != 2 {
+            return Some(Err(refuse(RefusalKind::Invalid, "an attachment takes two descriptors")));
+        }
+        if let Err(refusal) = self.find_container(id) {
+            return Some(Err(refusal));
+        }
+        let container = self.containers.get_mut(id)?;
+        let (true, Some(live)) = (container.is_running(), &container.live) else {
+            return Some(Err(not_running(id)));
+        };
+        let sent = frame::encode(&Command::Attach, outputs.len())
+            .map(|bytes| frame::send_some(live.control.as_fd(), &bytes, &outputs));
+        if matches!(sent, Ok(Ok(_))) {
+            container.attachers.push_back(asker);
+            return None;
+        }
+        Some(Err(refuse(RefusalKind::Failed, format!("the shim of container `{id}` does not listen"))))
+    }
+
     pub(super) fn remove_container(&mut self, asker: Asker, id: &str) -> Option<Answer> {
         let Some(container) = self.containers.get_mut(id) else { return Some(done()) };
         container.removers.push(asker);
@@ -330,6 +364,10 @@ impl Node {
         let missing = || refuse(RefusalKind::NotFound, format!("container `{id}` does not exist"));
         self.containers.get(id).filter(|container| !container.discarded).ok_or_else(missing)
     }
+}
+
+fn not_running(id: &str) -> Refusal {
+    refuse(RefusalKind::WrongState, format!("container `{id}` does not run"))
 }
 
 fn send(control: &UnixStream, bytes: &[u8]) -> io::Result<usize> {

@@ -185,6 +185,7 @@ impl Node {
             Request::SignalContainer { id, signal } => Some(self.signal_container(&id, signal)),
             Request::RemoveContainer { id } => self.remove_container(asker, &id),
             Request::Exec(spec) => self.exec(asker, spec, fds),
+            Request::Attach { container } => self.attach(asker, &container, fds),
             Request::SignalExec { exec, signal } => Some(self.signal_exec(exec, signal)),
             Request::ConnectTcp { addr, sandbox } => Some(self.connect_tcp(addr, sandbox.as_deref())),
             Request::BindTcp { addr } => Some(super::sockets::bind_tcp(addr)),

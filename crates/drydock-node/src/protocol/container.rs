@@ -23,6 +23,12 @@ pub struct ContainerSpec {
     pub read_only_root: bool,
     pub security: Security,
     pub resources: Resources,
+    /// Give it a terminal of its own, which is logged as stdout.
+    pub tty: bool,
+    /// Its input can be attached to; without a client it waits.
+    pub stdin: bool,
+    /// Its input ends with the first client's.
+    pub stdin_once: bool,
     /// A CRI-format log file on the host; `None` throws the output away.
     pub log_path: Option<PathBuf>,
     /// Kept and given back by `list`, for adoption after a restart of the daemon.

@@ -65,6 +65,10 @@ pub enum Request {
     },
     /// Carries three descriptors (stdin, stdout, stderr) unless `tty` is set.
     Exec(ExecSpec),
+    /// Carries two descriptors that get what a running container writes to stdout and stderr from now on.
+    Attach {
+        container: String,
+    },
     SignalExec {
         exec: u64,
         signal: i32,

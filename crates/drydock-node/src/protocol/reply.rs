@@ -27,6 +27,11 @@ pub enum Reply {
     ExecStarted {
         exec: u64,
     },
+    /// Carries the writing end of the container's input, or its terminal's controlling end, if it has one.
+    Attached {
+        tty: bool,
+        stdin_once: bool,
+    },
     /// Carries one descriptor.
     Socket,
     Path(PathBuf),

@@ -12,10 +12,17 @@ use super::{Doing, Error};
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The environment with later entries winning and the three every program expects.
-pub fn environment(given: &[(String, String)], home: &str, hostname: &str) -> BTreeMap<String, String> {
+pub fn environment(
+    given: &[(String, String)],
+    home: &str,
+    hostname: &str,
+    tty: bool,
+) -> BTreeMap<String, String> {
     let expected = [("PATH", DEFAULT_PATH), ("HOME", home), ("HOSTNAME", hostname)];
+    let terminal = tty.then_some(("TERM", "xterm"));
+    let expected = expected.into_iter().chain(terminal);
     let mut environment: BTreeMap<String, String> =
-        expected.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        expected.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     environment.extend(given.iter().cloned());
     environment
 }
@@ -108,7 +115,7 @@ mod tests {
 
     fn found(args: &[&str], path: &str) -> String {
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
-        let environment = environment(&[("PATH".to_owned(), path.to_owned())], "/", "h");
+        let environment = environment(&[("PATH".to_owned(), path.to_owned())], "/", "h", false);
         match Command::find(&args, &environment) {
             Ok(command) => command.program.to_string_lossy().into_owned(),
             Err(error) => error.to_string(),
@@ -138,7 +145,7 @@ mod tests {
     #[test]
     fn what_is_given_wins_over_what_is_expected() {
         let given = [("HOME", "/a"), ("HOME", "/b")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let environment = environment(&given, "/root", "web-0");
+        let environment = environment(&given, "/root", "web-0", false);
         assert_eq!(environment["HOME"], "/b");
         assert_eq!(environment["HOSTNAME"], "web-0");
     }

@@ -55,9 +55,11 @@ pub fn check(spec: &ContainerSpec) -> Result<(), Error> {
 
 /// Sets everything up, calls `gate` (which says so and waits for the start) and executes the program.
 ///
-/// The caller has forked into a new pid namespace and put the standard descriptors in place.
+/// The caller has forked into a new pid namespace and put the standard descriptors in place. `terminal` replaces them
+/// by one if the container has one.
 pub fn enter_container(
     container: &Container<'_>,
+    terminal: impl FnOnce() -> Result<(), Error>,
     gate: impl FnOnce() -> Result<(), Error>,
 ) -> Result<Infallible, Error> {
     let spec = container.spec;
@@ -70,11 +72,12 @@ pub fn enter_container(
     unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWCGROUP)
         .doing(|| "make the container's namespaces".to_owned())?;
     rootfs::build(spec, &container.places)?;
+    terminal()?;
     let identity = identity(spec)?;
     go_to(spec.cwd.as_deref())?;
     powers.drop_to(&identity, spec)?;
     die_with_parent()?;
-    let environment = command::environment(&spec.env, &identity.home, container.hostname);
+    let environment = command::environment(&spec.env, &identity.home, container.hostname, spec.tty);
     let command = Command::find(&spec.args, &environment)?;
     gate()?;
     execute(&command)
@@ -108,7 +111,7 @@ pub fn enter_exec(
     go_to(exec.cwd.as_deref().or(spec.cwd.as_deref()))?;
     powers.drop_to(&identity, spec)?;
     let given = [spec.env.as_slice(), exec.env.as_slice()].concat();
-    let environment = command::environment(&given, &identity.home, hostname);
+    let environment = command::environment(&given, &identity.home, hostname, exec.tty);
     execute(&Command::find(&exec.args, &environment)?)
 }
 

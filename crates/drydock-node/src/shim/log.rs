@@ -9,6 +9,8 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use super::attached::Attached;
+
 const MAX_LINE_BYTES: usize = 16 << 10;
 const MAX_FILE_BYTES: u64 = 10 << 20;
 const READ_BYTES: usize = 32 << 10;
@@ -61,46 +63,65 @@ impl Log {
     }
 }
 
+/// Where a program's output goes: its log, and whoever watches.
+pub(super) struct Sink {
+    pub log: Log,
+    pub attached: Attached,
+}
+
 /// One of the program's two streams, with the line it has not finished.
 pub(super) struct Stream {
     name: &'static str,
+    number: usize,
     line: Vec<u8>,
 }
 
 impl Stream {
-    pub fn new(name: &'static str) -> Self {
-        Self { name, line: Vec::new() }
+    pub fn stdout() -> Self {
+        Self { name: "stdout", number: 0, line: Vec::new() }
+    }
+
+    pub fn stderr() -> Self {
+        Self { name: "stderr", number: 1, line: Vec::new() }
     }
 
     /// Reads once and logs the lines that are complete; false at the end of the pipe.
-    pub fn pump(&mut self, pipe: &OwnedFd, log: &mut Log) -> bool {
+    pub fn pump(&mut self, pipe: &OwnedFd, sink: &mut Sink) -> bool {
         let mut chunk = [0; READ_BYTES];
         match nix::unistd::read(pipe.as_fd(), &mut chunk) {
-            Ok(0) => false,
-            Ok(length) => {
-                log.write(&self.take(&chunk[..length], &now()));
+            Ok(length) if length > 0 => {
+                self.pass_on(&chunk[..length], sink);
                 true
             }
             Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => true,
-            Err(_) => false,
+            // A terminal that nobody holds any more ends with an error.
+            _ => {
+                sink.attached.close(self.number);
+                false
+            }
         }
     }
 
+    fn pass_on(&mut self, output: &[u8], sink: &mut Sink) {
+        sink.attached.feed(self.number, output);
+        sink.log.write(&self.take(output, &now()));
+    }
+
     /// Logs what is left after the program's end, including a last line without its newline.
-    pub fn finish(&mut self, pipe: &OwnedFd, log: &mut Log) {
+    pub fn finish(&mut self, pipe: &OwnedFd, sink: &mut Sink) {
         let Ok(pipe) = pipe.try_clone() else { return };
         let mut pipe = File::from(pipe);
         let mut chunk = [0; READ_BYTES];
         for _ in 0..MAX_FINAL_READS {
             match pipe.read(&mut chunk) {
-                Ok(length) if length > 0 => log.write(&self.take(&chunk[..length], &now())),
+                Ok(length) if length > 0 => self.pass_on(&chunk[..length], sink),
                 _ => break,
             }
         }
         if !self.line.is_empty() {
             let mut last = Vec::new();
             self.emit(&mut last, &now(), 'F');
-            log.write(&last);
+            sink.log.write(&last);
         }
     }
 
@@ -144,7 +165,7 @@ mod tests {
 
     #[track_caller]
     fn check(chunks: &[&str], expect: &str) {
-        let mut stream = Stream::new("stdout");
+        let mut stream = Stream::stdout();
         let lines: Vec<u8> = chunks.iter().flat_map(|chunk| stream.take(chunk.as_bytes(), "T")).collect();
         assert_eq!(String::from_utf8(lines).unwrap(), expect);
     }

@@ -4,12 +4,14 @@
 //! the node over a socket pair in [`frame`]s ([`Report`]s up, [`Command`]s down) and needs no daemon. Its
 //! status file is what a later node knows about the container. Start at [`run`].
 
+mod attached;
 mod log;
 mod status;
 
 use std::convert::Infallible;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -21,10 +23,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::protocol::frame::{self, Inbox};
 use crate::protocol::{ContainerState, ContainerStatus, Exit, Refusal, RefusalKind};
-use crate::runtime::process::{Container, enter_container};
+use crate::runtime::process::{Container, enter_container, open_terminal};
 use crate::runtime::{Doing, Error};
 use crate::system;
-use log::{Log, Stream};
+use attached::Attached;
+use log::{Log, Sink, Stream};
 pub use status::{read_all, write};
 
 /// What the shim tells the node.
@@ -46,6 +49,8 @@ pub enum Report {
         exit: Exit,
     },
     Exited(Exit),
+    /// Carries the container's input or its terminal, if it has one. One per [`Command::Attach`], in order.
+    Attached(Result<Attachment, Refusal>),
 }
 
 /// What the node tells the shim.
@@ -53,6 +58,16 @@ pub enum Report {
 #[serde(rename_all = "snake_case")]
 pub enum Command {
     Start,
+    /// Carries two descriptors that get the container's output from now on.
+    Attach,
+}
+
+/// What came with an attachment.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Attachment {
+    pub tty: bool,
+    /// The container's only input was handed out.
+    pub stdin_once: bool,
 }
 
 /// What a shim is made of, besides the container itself.
@@ -91,7 +106,9 @@ fn supervise(job: Job<'_>, control: &OwnedFd) -> Result<(), Error> {
     system::close_all_but(&kept);
     system::name_process("drydock-shim");
     let child = start(&job)?;
-    Shim { job, control, child, phase: Phase::SettingUp, said: Vec::new(), started_unix_ms: None }.watch()
+    let sink = Sink { log: Log::open(job.container.spec.log_path.as_deref()), attached: Attached::default() };
+    let phase = Phase::SettingUp;
+    Shim { job, control, child, sink, phase, said: Vec::new(), started_unix_ms: None }.watch()
 }
 
 /// Our ends of everything that connects us with the container's first process.
@@ -101,6 +118,11 @@ struct Child {
     says: std::fs::File,
     /// One byte lets it execute.
     go: Option<std::fs::File>,
+    /// Brings the terminal, when there is one, before the first word.
+    terminal: Option<UnixStream>,
+    /// The writing end, or the terminal's controlling end; absent when nobody may write, or nobody any more.
+    input: Option<OwnedFd>,
+    /// Of a terminal everything comes through `stdout`.
     stdout: OwnedFd,
     stderr: OwnedFd,
 }
@@ -112,6 +134,12 @@ fn start(job: &Job<'_>) -> Result<Child, Error> {
     let (stdout, stdout_write) = pipe()?;
     let (stderr, stderr_write) = pipe()?;
     let null = std::fs::File::open("/dev/null").doing(|| "open /dev/null".to_owned())?;
+    let spec = job.container.spec;
+    let (stdin, input) = match spec.stdin && !spec.tty {
+        true => pipe().map(|(stdin, input)| (stdin, Some(input)))?,
+        false => (null.into(), None),
+    };
+    let (ours, theirs) = UnixStream::pair().doing(|| "make a socket pair".to_owned())?;
     match job.shared_pid {
         Some(first) => setns(first, CloneFlags::CLONE_NEWPID),
         None => unshare(CloneFlags::CLONE_NEWPID),
@@ -120,10 +148,11 @@ fn start(job: &Job<'_>) -> Result<Child, Error> {
     // SAFETY: this process has one thread, so the child may do whatever its parent could.
     match unsafe { fork() }.doing(|| "fork the container".to_owned())? {
         ForkResult::Child => {
-            drop((says, go, stdout, stderr));
+            drop((says, go, stdout, stderr, input, ours));
             let (mut say, wait) = (std::fs::File::from(say), std::fs::File::from(wait));
-            let standard = [null.as_fd(), stdout_write.as_fd(), stderr_write.as_fd()];
-            let Err(error) = first_process(&job.container, standard, &mut say, wait);
+            let standard = [stdin.as_fd(), stdout_write.as_fd(), stderr_write.as_fd()];
+            let terminal = || if spec.tty { hand_over_terminal(theirs.as_fd()) } else { Ok(()) };
+            let Err(error) = first_process(&job.container, standard, terminal, &mut say, wait);
             let _ = serde_json::to_writer(&mut say, &error.refusal());
             system::exit_now(1)
         }
@@ -131,7 +160,8 @@ fn start(job: &Job<'_>) -> Result<Child, Error> {
             for ours in [&stdout, &stderr, &says] {
                 fcntl(ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).doing(|| "set up a pipe".to_owned())?;
             }
-            Ok(Child { pid, says: says.into(), go: Some(go.into()), stdout, stderr })
+            let terminal = Some(ours).filter(|_| spec.tty);
+            Ok(Child { pid, says: says.into(), go: Some(go.into()), terminal, input, stdout, stderr })
         }
     }
 }
@@ -139,11 +169,12 @@ fn start(job: &Job<'_>) -> Result<Child, Error> {
 fn first_process(
     container: &Container<'_>,
     standard: [BorrowedFd<'_>; 3],
+    terminal: impl FnOnce() -> Result<(), Error>,
     say: &mut std::fs::File,
     mut wait: std::fs::File,
 ) -> Result<Infallible, Error> {
     system::set_standard(standard).doing(|| "set the standard descriptors".to_owned())?;
-    enter_container(container, || {
+    enter_container(container, terminal, || {
         say.write_all(&[READY]).doing(|| "report to the shim".to_owned())?;
         let mut byte = [0];
         // The end of the pipe means that the shim, and thus the wish to run this, is gone.
@@ -163,6 +194,7 @@ struct Shim<'a> {
     job: Job<'a>,
     control: &'a OwnedFd,
     child: Child,
+    sink: Sink,
     phase: Phase,
     /// What the first process said after it was ready.
     said: Vec<u8>,
@@ -175,44 +207,57 @@ impl Shim<'_> {
         children.add(Signal::SIGCHLD);
         let signals = SignalFd::with_flags(&children, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
             .doing(|| "watch for the container's end".to_owned())?;
-        let mut log = Log::open(self.job.container.spec.log_path.as_deref());
-        let mut streams = [Stream::new("stdout"), Stream::new("stderr")];
+        let mut streams = [Stream::stdout(), Stream::stderr()];
         let mut inbox = Inbox::default();
         let mut open = [true; 4];
         loop {
-            let fds = [
-                self.child.says.as_fd(),
-                self.control.as_fd(),
-                self.child.stdout.as_fd(),
-                self.child.stderr.as_fd(),
-                signals.as_fd(),
-            ];
-            let wanted = [open[0], open[1], open[2], open[3], true];
-            let ready = system::poll_readable(&fds, &wanted, None).doing(|| "poll".to_owned())?;
-            if ready[2] {
-                open[2] = streams[0].pump(&self.child.stdout, &mut log);
+            let mut polled = self.polled(&signals, open);
+            system::poll(&mut polled, None).doing(|| "poll".to_owned())?;
+            let ready = |at: usize| polled.get(at).is_some_and(|one| one.revents != 0);
+            if ready(2) {
+                open[2] = streams[0].pump(&self.child.stdout, &mut self.sink);
             }
-            if ready[3] {
-                open[3] = streams[1].pump(&self.child.stderr, &mut log);
+            if ready(3) {
+                open[3] = streams[1].pump(&self.child.stderr, &mut self.sink);
             }
-            if ready[0] {
+            self.sink.attached.on_polled(polled.get(5..).unwrap_or_default());
+            if ready(0) {
                 open[0] = self.listen();
             }
-            if ready[1] {
+            if ready(1) {
                 open[1] = self.obey(&mut inbox);
             }
-            if ready[4] {
+            if ready(4) {
                 while let Ok(Some(_)) = signals.read_signal() {}
                 if let Some((code, signal)) = system::reap(self.child.pid) {
                     self.listen();
                     self.kill_the_rest();
-                    streams[0].finish(&self.child.stdout, &mut log);
-                    streams[1].finish(&self.child.stderr, &mut log);
+                    streams[0].finish(&self.child.stdout, &mut self.sink);
+                    streams[1].finish(&self.child.stderr, &mut self.sink);
                     self.end(code, signal);
+                    self.sink.attached.drain();
                     return Ok(());
                 }
             }
         }
+    }
+
+    /// Five of our own, then those of who is attached. A program whose watcher does not read is not read either.
+    fn polled(&self, signals: &SignalFd, open: [bool; 4]) -> Vec<libc::pollfd> {
+        let held = self.sink.attached.is_full();
+        let ours = [
+            (self.child.says.as_raw_fd(), open[0]),
+            (self.control.as_raw_fd(), open[1]),
+            (self.child.stdout.as_raw_fd(), open[2] && !held),
+            (self.child.stderr.as_raw_fd(), open[3] && !held),
+            (signals.as_raw_fd(), true),
+        ];
+        let ours = ours.map(|(fd, wanted)| libc::pollfd {
+            fd: if wanted { fd } else { -1 },
+            events: libc::POLLIN,
+            revents: 0,
+        });
+        ours.into_iter().chain(self.sink.attached.polled()).collect()
     }
 
     /// Hears the first process; false once it has no more to say.
@@ -236,10 +281,27 @@ impl Shim<'_> {
         if self.phase == Phase::SettingUp && bytes.first() == Some(&READY) {
             bytes = &bytes[1..];
             self.phase = Phase::Waiting;
+            self.take_terminal();
             self.save(ContainerState::Created);
             report(self.control, &Report::Created { pid: self.child.pid.as_raw() });
         }
         self.said.extend_from_slice(bytes);
+    }
+
+    /// It was sent before the first word, so it is there.
+    fn take_terminal(&mut self) {
+        let Some(socket) = self.child.terminal.take() else { return };
+        let mut inbox = Inbox::default();
+        if inbox.fill(socket.as_fd()).is_err() {
+            return;
+        }
+        let Ok(Some(((), mut fds))) = inbox.take::<()>() else { return };
+        let Some(terminal) = fds.pop() else { return };
+        let set_up = |fd: &OwnedFd| fcntl(fd, FcntlArg::F_SETFL(OFlag::O_RDWR | OFlag::O_NONBLOCK));
+        if let (Ok(copy), Ok(_)) = (terminal.try_clone(), set_up(&terminal)) {
+            self.child.stdout = copy;
+            self.child.input = Some(terminal);
+        }
     }
 
     /// Silence without a refusal, after the go, means that the program was executed.
@@ -256,17 +318,36 @@ impl Shim<'_> {
     /// Follows the node's commands; when the node lets go of us the container has to end.
     fn obey(&mut self, inbox: &mut Inbox) -> bool {
         let connected = inbox.fill(self.control.as_fd()).is_ok();
-        while let Ok(Some((Command::Start, _))) = inbox.take::<Command>() {
-            if let Some(mut go) = self.child.go.take() {
-                self.phase = Phase::Starting;
-                // A process that is gone will be reaped and reported.
-                let _ = go.write_all(b"g");
+        while let Ok(Some((command, fds))) = inbox.take::<Command>() {
+            match command {
+                Command::Start => {
+                    if let Some(mut go) = self.child.go.take() {
+                        self.phase = Phase::Starting;
+                        // A process that is gone will be reaped and reported.
+                        let _ = go.write_all(b"g");
+                    }
+                }
+                Command::Attach => self.attach(fds),
             }
         }
         if !connected {
             let _ = nix::sys::signal::kill(self.child.pid, Signal::SIGKILL);
         }
         connected
+    }
+
+    fn attach(&mut self, outputs: Vec<OwnedFd>) {
+        let spec = self.job.container.spec;
+        if !self.sink.attached.add(outputs) {
+            let message = "too many clients are attached to the container".to_owned();
+            let refusal = Refusal { kind: RefusalKind::WrongState, message };
+            return report(self.control, &Report::Attached(Err(refusal)));
+        }
+        let once = spec.stdin_once && !spec.tty;
+        // Handed out for good, the end of that client's input is the program's.
+        let input = if once { self.child.input.take() } else { copy_of(self.child.input.as_ref()) };
+        let attachment = Attachment { tty: spec.tty, stdin_once: once && input.is_some() };
+        report_with(self.control, &Report::Attached(Ok(attachment)), input);
     }
 
     /// In a pid namespace shared with the pod the others do not die with the first process.
@@ -330,9 +411,26 @@ fn died_early(exit: &Exit) -> Refusal {
     }
 }
 
+fn copy_of(fd: Option<&OwnedFd>) -> Option<OwnedFd> {
+    fd?.try_clone().ok()
+}
+
 /// The node may be gone; then nobody is left to tell.
 fn report(control: &OwnedFd, report: &Report) {
-    if let Ok(bytes) = frame::encode(report, 0) {
-        let _ = frame::send_some(control.as_fd(), &bytes, &[]);
+    report_with(control, report, None);
+}
+
+fn report_with(control: &OwnedFd, report: &Report, fd: Option<OwnedFd>) {
+    let fds: Vec<OwnedFd> = fd.into_iter().collect();
+    if let Ok(bytes) = frame::encode(report, fds.len()) {
+        let _ = frame::send_some(control.as_fd(), &bytes, &fds);
     }
+}
+
+/// In the container's first process: a terminal becomes its own, the shim gets the controlling end.
+fn hand_over_terminal(socket: BorrowedFd<'_>) -> Result<(), Error> {
+    let controller = open_terminal()?;
+    let doing = || "hand the terminal over".to_owned();
+    let bytes = frame::encode(&(), 1).map_err(std::io::Error::other).doing(doing)?;
+    frame::send_some(socket, &bytes, &[controller]).doing(doing).map(drop)
 }
