@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1::{
     Node, NodeSelectorRequirement, NodeSelectorTerm, PersistentVolumeClaim, Pod, Taint, Toleration,
 };
 
-use super::Observed;
 use super::request::{Amounts, add, host_ports, requests};
+use super::{Observed, neighbours};
 use crate::owner::is_deleting;
 use crate::pods;
 use crate::quantity::milli;
@@ -95,6 +95,7 @@ fn node_problems(observed: &Observed, node: &Node) -> Vec<String> {
     if ports_taken(observed, node) {
         problems.push("node(s) didn't have free ports for the requested pod ports".to_owned());
     }
+    problems.extend(neighbours::problems(observed, node));
     problems.extend(lacking(observed, node));
     problems
 }
@@ -137,7 +138,13 @@ fn covers(toleration: &Toleration, taint: &Taint) -> bool {
     }
 }
 
-fn matches_node(pod: &Pod, node: &Node) -> bool {
+/// Whether no taint of the node repels the pod.
+pub fn tolerates_node(pod: &Pod, node: &Node) -> bool {
+    taint_problem(pod, node).is_none()
+}
+
+/// Whether the node is one the pod selects.
+pub fn matches_node(pod: &Pod, node: &Node) -> bool {
     let Some(spec) = &pod.spec else { return true };
     let labels = node.metadata.labels.as_ref();
     let selected = spec.node_selector.as_ref().is_none_or(|wanted| selector::matches_map(wanted, labels));
@@ -278,6 +285,7 @@ mod tests {
             nodes: vec![node(node_extra)],
             placed: placed.iter().map(on_node).collect(),
             claims: Vec::new(),
+            namespaces: BTreeMap::new(),
         };
         let seen = match choose(&observed) {
             Verdict::Node(name) => name,

@@ -2,13 +2,15 @@
 //!
 //! Reads: Pod, Node, PersistentVolumeClaim. Writes: `pods/binding`, the pod's condition
 //! `PodScheduled`. A decision is made under one lock and counted at once in the shared cache, so
-//! two pods never get the same room. Pod affinity and spreading are not weighed: nodes are few.
+//! two pods never get the same room.
 //!
-//! Start at [`reconcile`]; the predicates are in [`fit`], which is pure.
+//! Start at [`reconcile`]; the predicates are in [`fit`] and [`neighbours`], which are pure.
 
 mod fit;
+mod neighbours;
 mod request;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use jiff::Timestamp;
@@ -48,14 +50,19 @@ fn watches(cx: &Arc<Cx>, queue: &Arc<Queue>) -> Vec<Synced> {
         let ended = new.is_none_or(|pod| pods::is_finished(pod));
         let held_room = old.is_some_and(|pod| pods::node_name(pod).is_some() && !pods::is_finished(pod));
         if let (true, true, Some(cx)) = (ended, held_room, weak.upgrade()) {
-            wake_waiting(&cx, &q);
+            wake_waiting(&cx, &q, |_| true);
+        }
+        // Company has come.
+        let is_placed = new.is_some_and(|pod| pods::node_name(pod).is_some());
+        if let (true, false, Some(cx)) = (is_placed, held_room, weak.upgrade()) {
+            wake_waiting(&cx, &q, neighbours::has_demands);
         }
     });
     let (q, weak) = (queue.clone(), Arc::downgrade(cx));
     cx.kinds.nodes.cache.subscribe(move |old, new| {
         let same = old.zip(new).is_some_and(|(old, new)| fit::looks_same(old, new));
         if let (false, Some(cx)) = (same, weak.upgrade()) {
-            wake_waiting(&cx, &q);
+            wake_waiting(&cx, &q, |_| true);
         }
     });
     let (q, weak) = (queue.clone(), Arc::downgrade(cx));
@@ -68,13 +75,13 @@ fn watches(cx: &Arc<Cx>, queue: &Arc<Queue>) -> Vec<Synced> {
     vec![kinds.pods.cache.synced(), kinds.nodes.cache.synced(), kinds.claims.cache.synced()]
 }
 
-fn wake_waiting(cx: &Cx, queue: &Queue) {
+fn wake_waiting(cx: &Cx, queue: &Queue, concerned: impl Fn(&Pod) -> bool) {
     cx.kinds
         .pods
         .cache
         .all()
         .iter()
-        .filter(|pod| is_waiting(pod))
+        .filter(|pod| is_waiting(pod) && concerned(pod))
         .for_each(|pod| queue.add(Key::of(&pod.metadata)));
 }
 
@@ -113,6 +120,8 @@ pub struct Observed {
     pub placed: Vec<Arc<Pod>>,
     /// The pod's claims by name, as far as they exist.
     pub claims: Vec<(String, Option<Arc<PersistentVolumeClaim>>)>,
+    /// Labels of every namespace by its name.
+    pub namespaces: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 pub async fn reconcile(cx: &Cx, key: &Key) -> Result<Next, WriteError> {
@@ -145,7 +154,12 @@ fn observe(cx: &Cx, key: &Key) -> Option<Observed> {
     placed.retain(|pod| pods::node_name(pod).is_some() && !pods::is_finished(pod));
     let claims =
         claim_names(&pod).map(|name| (name.clone(), cx.kinds.claims.get(&key.sibling(name)))).collect();
-    Some(Observed { pod, nodes: cx.kinds.nodes.cache.all(), placed, claims })
+    let namespaces = cx.kinds.namespaces.cache.all();
+    let namespaces = namespaces.iter().map(|namespace| {
+        (Key::of(&namespace.metadata).name, namespace.metadata.labels.clone().unwrap_or_default())
+    });
+    let namespaces = namespaces.collect();
+    Some(Observed { pod, nodes: cx.kinds.nodes.cache.all(), placed, claims, namespaces })
 }
 
 /// Counts the pod towards the node before the server has said so.
