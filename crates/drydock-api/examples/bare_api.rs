@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use drydock_api::{Api, ApiConfig, NoNode, Pki};
+use drydock_api::{Api, ApiConfig, Keyring, NoNode, Pki, SEALED};
 use drydock_store::Store;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
     let port = listener.local_addr()?.port();
     let pki = Arc::new(Pki::open(&folder.join("pki"))?);
-    let store = Store::open(folder.join("store.redb"))?;
+    let keyring = Keyring::open(&folder.join("pki"), SEALED)?;
+    let store = Store::open_with(folder.join("store.redb"), keyring.store_options())?;
     pki.write_kubeconfig(&folder.join("kubeconfig"), &format!("https://127.0.0.1:{port}"))?;
     let config = ApiConfig { port, ..ApiConfig::default() };
     let api = Api::new(config, store.clone(), pki.clone(), Arc::new(NoNode)).await?;

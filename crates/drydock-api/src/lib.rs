@@ -12,6 +12,7 @@ mod bootstrap;
 mod custom;
 mod discovery;
 mod expiry;
+mod keyring;
 mod meta;
 mod metrics;
 pub mod node;
@@ -33,6 +34,7 @@ mod watch;
 mod wire;
 
 pub use auth::{MASTERS, User};
+pub use keyring::{Keyring, SEALED};
 pub use node::{NoNode, NodeBackend};
 pub use pki::{Pki, PkiError};
 pub use serve::ServeError;

@@ -42,6 +42,10 @@ pub enum PkiError {
     Certificate(#[from] rcgen::Error),
     #[error("`{}` is not readable as PEM; delete it to have it made anew", path.display())]
     Pem { path: PathBuf },
+    #[error("`{}` does not hold the keys that Secrets are sealed with; put the right file back", path.display())]
+    SealingKey { path: PathBuf },
+    #[error("no random numbers are to be had")]
+    Random,
     #[error("the certificates cannot be used for TLS")]
     Tls(#[from] rustls::Error),
     #[error("the certificates cannot be used to verify clients")]
@@ -208,7 +212,7 @@ fn stored(path: &Path, make: impl FnOnce() -> Result<String, PkiError>) -> Resul
     }
 }
 
-fn write_private(path: &Path, text: &str) -> Result<(), PkiError> {
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), PkiError> {
     let failed = |source| PkiError::File { path: path.to_owned(), source };
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.new", std::process::id()));

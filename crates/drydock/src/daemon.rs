@@ -5,11 +5,11 @@
 //! Start at [`run`].
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use drydock_api::pki::{Pki, PkiError};
-use drydock_api::{Api, ApiConfig};
+use drydock_api::{Api, ApiConfig, Keyring};
 use drydock_store::Store;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -87,7 +87,8 @@ async fn start_api(
 ) -> Result<(Api, Arc<Pki>, SocketAddr), Error> {
     let (store_path, pki_path) = (folder.store(), folder.pki());
     // Both block on the disk, and neither needs the other.
-    let store = tokio::task::spawn_blocking(move || Store::open(store_path));
+    let (keys_path, sealed) = (folder.pki(), config.sealed_kinds.clone());
+    let store = tokio::task::spawn_blocking(move || open_store(&store_path, &keys_path, &sealed));
     let pki = tokio::task::spawn_blocking(move || Pki::open(&pki_path));
     let listener = listen(config.api_port).await.map_err(Error::Listen)?;
     let address = listener.local_addr().map_err(Error::Listen)?;
@@ -106,6 +107,11 @@ async fn start_api(
     });
     pki.write_kubeconfig(&folder.kubeconfig(), &format!("https://{address}"))?;
     Ok((api, pki, address))
+}
+
+fn open_store(path: &Path, keys: &Path, sealed: &[String]) -> Result<Store, Error> {
+    let keyring = Keyring::open(keys, sealed)?;
+    Ok(Store::open_with(path, keyring.store_options())?)
 }
 
 /// The wanted port, or any free one: several engines may run on a machine.

@@ -30,11 +30,14 @@ pub struct Config {
     pub api_port: u16,
     /// Port of the ingress on 127.0.0.1.
     pub http_port: u16,
+    /// Kinds whose objects are sealed in the store's file, as `PLURAL` or `PLURAL.GROUP`.
+    pub sealed_kinds: Vec<String>,
 }
 
 impl Config {
     pub fn new(folder: PathBuf, images: PathBuf) -> Self {
-        Self { folder, images, api_port: 6443, http_port: 8080 }
+        let sealed_kinds = drydock_api::SEALED.iter().map(|kind| (*kind).to_owned()).collect();
+        Self { folder, images, api_port: 6443, http_port: 8080, sealed_kinds }
     }
 }
 

@@ -13,6 +13,7 @@ mod negotiation;
 mod openapi;
 mod pods;
 mod protobuf;
+mod sealing;
 mod services;
 mod shared;
 mod watching;
@@ -20,7 +21,7 @@ mod watching;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use drydock_api::{Api, ApiConfig, NoNode, NodeBackend, Pki};
+use drydock_api::{Api, ApiConfig, Keyring, NoNode, NodeBackend, Pki, SEALED};
 use drydock_store::{Options, Store};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -48,6 +49,8 @@ pub async fn world_with_store(options: Options) -> World {
 
 async fn world_of(node: Arc<dyn NodeBackend>, options: Options) -> World {
     let folder = tempfile::tempdir().unwrap();
+    let keyring = Keyring::open(&folder.path().join("pki"), SEALED).unwrap();
+    let options = Options { seal: keyring.store_options().seal, ..options };
     let store = Store::open_with(folder.path().join("store.redb"), options).unwrap();
     let pki = Arc::new(Pki::open(&folder.path().join("pki")).unwrap());
     let api = Api::new(ApiConfig::default(), store, pki.clone(), node).await.unwrap();

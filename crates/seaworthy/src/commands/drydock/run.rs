@@ -15,16 +15,22 @@ pub struct Run {
     /// Port on 127.0.0.1 where Ingresses answer
     #[arg(long, default_value_t = 8080, env = "SEAWORTHY_HTTP_PORT")]
     http_port: u16,
+
+    /// Also keep objects of this kind unreadable in the store's file, as `PLURAL` or `PLURAL.GROUP`; Secrets are
+    /// always kept so
+    #[arg(long = "seal", value_name = "KIND", env = "SEAWORTHY_SEAL", value_delimiter = ',')]
+    seal: Vec<String>,
 }
 
 impl Run {
     pub async fn run(self, cx: &mut Cx) -> Outcome {
         log_to_stderr();
-        let config = Config {
+        let mut config = Config {
             api_port: self.api_port,
             http_port: self.http_port,
             ..Config::new(cx.home.drydock(), cx.home.images())
         };
+        config.sealed_kinds.extend(self.seal);
         drydock::run(config).await.or_fail(Kind::Cluster, "drydock cannot run")
     }
 }
