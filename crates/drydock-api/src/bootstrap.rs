@@ -8,7 +8,8 @@ use axum::body::Body;
 use http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 
-use crate::auth::{MASTERS, User};
+use crate::auth::rbac::reconcile;
+use crate::auth::User;
 use crate::served::ServedKind;
 use crate::server::Server;
 use crate::status::ApiError;
@@ -28,11 +29,7 @@ pub(crate) async fn run(server: &Arc<Server>) -> Result<(), ApiError> {
     let services = groups().into_iter().map(|(group, version)| api_service(group, version));
     let path = "/apis/apiregistration.k8s.io/v1/apiservices";
     futures::future::try_join_all(services.map(|service| ensure_with_status(server, path, service))).await?;
-    if ServedKind::find("rbac.authorization.k8s.io", "v1", "clusterroles").is_some() {
-        let rbac = "/apis/rbac.authorization.k8s.io/v1";
-        ensure(server, &format!("{rbac}/clusterroles"), cluster_admin()).await?;
-        ensure(server, &format!("{rbac}/clusterrolebindings"), cluster_admin_binding()).await?;
-    }
+    reconcile::run(server).await?;
     Ok(())
 }
 
@@ -76,25 +73,6 @@ fn api_service(group: &str, version: &str) -> Value {
     })
 }
 
-fn cluster_admin() -> Value {
-    json!({
-        "metadata": { "name": "cluster-admin", "labels": { "kubernetes.io/bootstrapping": "rbac-defaults" } },
-        "rules": [
-            { "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"] },
-            { "nonResourceURLs": ["*"], "verbs": ["*"] },
-        ],
-    })
-}
-
-fn cluster_admin_binding() -> Value {
-    let group = "rbac.authorization.k8s.io";
-    json!({
-        "metadata": { "name": "cluster-admin", "labels": { "kubernetes.io/bootstrapping": "rbac-defaults" } },
-        "roleRef": { "apiGroup": group, "kind": "ClusterRole", "name": "cluster-admin" },
-        "subjects": [{ "apiGroup": group, "kind": "Group", "name": MASTERS }],
-    })
-}
-
 /// Creates the object unless one of its name exists already.
 async fn ensure(server: &Arc<Server>, path: &str, object: Value) -> Result<(), ApiError> {
     match ask(server, Method::POST, path, &object).await {
@@ -115,11 +93,24 @@ async fn ensure_with_status(server: &Arc<Server>, path: &str, object: Value) -> 
     }
 }
 
+/// Creates an object that may have been created by another start in between.
+pub(crate) async fn create(server: &Arc<Server>, path: &str, object: &Value) -> Result<(), ApiError> {
+    ensure(server, path, object.clone()).await
+}
+
+pub(crate) async fn replace(server: &Arc<Server>, path: &str, object: &Value) -> Result<(), ApiError> {
+    ask(server, Method::PUT, path, object).await
+}
+
+pub(crate) async fn delete(server: &Arc<Server>, path: &str) -> Result<(), ApiError> {
+    ask(server, Method::DELETE, path, &json!({})).await
+}
+
 async fn ask(server: &Arc<Server>, method: Method, path: &str, object: &Value) -> Result<(), ApiError> {
     let request = Request::builder().method(method).uri(format!("{path}?fieldManager=drydock"));
     let request = request.body(Body::from(object.to_string()));
     let mut request = request.map_err(|error| ApiError::internal(error.to_string()))?;
-    request.extensions_mut().insert(User { internal: true, ..User::new("system:drydock", [MASTERS]) });
+    request.extensions_mut().insert(User::engine());
     let response = server.clone().answer(request).await;
     let code = response.status();
     if code.is_success() {

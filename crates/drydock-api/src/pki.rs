@@ -84,13 +84,27 @@ impl Pki {
         let admin = credentials(folder, "admin", admin_params(), &issuer)?;
         let token_key = key(&folder.join("sa.key"))?;
         let unusable = || PkiError::Pem { path: folder.join("sa.key") };
-        let signer = Signer::from_pkcs8(token_key.serialized_der()).ok_or_else(unusable)?;
+        let former = former_token_keys(folder)?;
+        let signer = Signer::from_pkcs8(token_key.serialized_der(), &former).ok_or_else(unusable)?;
         Ok(Self { ca, serving, admin, signer })
+    }
+
+    /// Gives the tokens a new key from the next opening on. What the former one signed stays good.
+    pub fn rotate_token_key(folder: &Path) -> Result<(), PkiError> {
+        let present = folder.join("sa.key");
+        let former = folder.join(format!("sa-{}.key", Timestamp::now().as_millisecond()));
+        fs::rename(&present, former).map_err(|source| PkiError::File { path: present.clone(), source })?;
+        key(&present).map(drop)
     }
 
     /// The CA's certificate as PEM, for those who must trust the API.
     pub fn ca_pem(&self) -> &str {
         &self.ca
+    }
+
+    /// Whether a token was signed by a key that counts; says nothing of what it is bound to.
+    pub fn accepts_token_signature(&self, token: &str) -> bool {
+        self.signer.verify(token).is_some()
     }
 
     pub(crate) fn signer(&self) -> &Signer {
@@ -157,6 +171,21 @@ fn credentials(
 fn key(path: &Path) -> Result<KeyPair, PkiError> {
     let pem = stored(path, || Ok(KeyPair::generate()?.serialize_pem()))?;
     KeyPair::from_pem(&pem).map_err(|_| PkiError::Pem { path: path.to_owned() })
+}
+
+/// Keys that signed tokens before the present one, as `sa-*.key` in the folder: their tokens are still good.
+fn former_token_keys(folder: &Path) -> Result<Vec<Vec<u8>>, PkiError> {
+    let at = |source| PkiError::File { path: folder.to_owned(), source };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(at)? {
+        let path = entry.map_err(at)?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
+        if name.starts_with("sa-") && name.ends_with(".key") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files.iter().map(|path| Ok(key(path)?.serialized_der().to_vec())).collect()
 }
 
 fn ca_params() -> CertificateParams {

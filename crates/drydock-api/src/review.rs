@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use axum::body::Body;
+use drydock_kinds::FieldError;
+use drydock_kinds::field::Path;
 use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::auth::rbac::is_allowed;
+use crate::auth::rbac::decide;
 use crate::auth::{Attributes, User, token};
+use crate::meta;
 use crate::request::ResourcePath;
 use crate::server::Server;
 use crate::status::ApiError;
@@ -20,17 +23,22 @@ pub struct Review {
     pub plural: &'static str,
     pub kind: &'static str,
     pub namespaced: bool,
+    /// Versions that are answered without being listed, for clients from when they were new.
+    former: &'static [&'static str],
 }
 
 const AUTHORIZATION: &str = "authorization.k8s.io";
 const AUTHENTICATION: &str = "authentication.k8s.io";
 
 const fn review(group: &'static str, plural: &'static str, kind: &'static str, namespaced: bool) -> Review {
-    Review { group, plural, kind, namespaced }
+    Review { group, plural, kind, namespaced, former: &[] }
 }
 
 pub const REVIEWS: &[Review] = &[
-    review(AUTHENTICATION, "selfsubjectreviews", "SelfSubjectReview", false),
+    Review {
+        former: &["v1beta1", "v1alpha1"],
+        ..review(AUTHENTICATION, "selfsubjectreviews", "SelfSubjectReview", false)
+    },
     review(AUTHENTICATION, "tokenreviews", "TokenReview", false),
     review(AUTHORIZATION, "localsubjectaccessreviews", "LocalSubjectAccessReview", true),
     review(AUTHORIZATION, "selfsubjectaccessreviews", "SelfSubjectAccessReview", false),
@@ -39,8 +47,14 @@ pub const REVIEWS: &[Review] = &[
 ];
 
 fn find(path: &ResourcePath) -> Option<&'static Review> {
-    let fits = |review: &&Review| review.group == path.group && review.plural == path.plural;
-    REVIEWS.iter().find(fits).filter(|_| path.version == "v1")
+    let version = path.version.as_str();
+    let fits = |review: &&Review| {
+        review.group == path.group
+            && review.plural == path.plural
+            && review.namespaced == path.namespace.is_some()
+            && (version == "v1" || review.former.contains(&version))
+    };
+    REVIEWS.iter().find(fits)
 }
 
 pub(crate) fn is_review(path: &ResourcePath) -> bool {
@@ -59,76 +73,164 @@ pub(crate) async fn answer(
     }
     let (parts, body) = request.into_parts();
     let bytes = body::read(body, server.config.max_body_bytes).await?;
-    let mut question = body::decode(&bytes, body::media_type(&parts.headers))?.value;
+    let api_version = format!("{}/{}", review.group, path.version);
+    // Kinds without a protobuf form in this version are told so, as any other.
+    let expected = Some((api_version.as_str(), review.kind));
+    let mut question = body::decode_as(&bytes, body::media_type(&parts.headers), expected)?.value;
     if !question.is_object() {
         return Err(ApiError::bad_request("the body must be an object"));
     }
+    let spec = question["spec"].take();
     let status = match review.kind {
-        "SelfSubjectReview" => json!({ "userInfo": describe(user) }),
-        "TokenReview" => token_review(server, &question),
-        "SelfSubjectRulesReview" => rules(user),
-        "SelfSubjectAccessReview" => access(server, user, &question["spec"]),
-        _ => access(server, &subject(&question["spec"]), &question["spec"]),
+        "SelfSubjectReview" => json!({ "userInfo": user.to_value() }),
+        "TokenReview" => token_review(server, &spec)?,
+        "SelfSubjectRulesReview" => rules(server, user, &spec)?,
+        "SelfSubjectAccessReview" => {
+            refuse(review.kind, check_access(&spec))?;
+            access(server, user, &spec)
+        }
+        kind => {
+            refuse(kind, check_access(&spec).into_iter().chain(check_subject(&spec)).collect())?;
+            if let Some(namespace) = &path.namespace {
+                refuse(kind, check_local(&spec, namespace).into_iter().collect())?;
+            }
+            access(server, &subject(&spec), &spec)
+        }
     };
+    if !spec.is_null() {
+        question["spec"] = spec;
+    } else if let Some(fields) = question.as_object_mut() {
+        fields.remove("spec");
+    }
     question["kind"] = review.kind.into();
-    question["apiVersion"] = format!("{}/v1", review.group).into();
+    question["apiVersion"] = api_version.into();
+    meta::set(&mut question, "creationTimestamp", self_subject_time(review, server));
     question["status"] = status;
     Ok(wire::json(StatusCode::CREATED, &question))
 }
 
-fn describe(user: &User) -> Value {
-    let mut info = json!({ "username": user.name, "groups": user.groups });
-    if !user.uid.is_empty() {
-        info["uid"] = user.uid.as_str().into();
-    }
-    info
+/// Of all reviews only the one about oneself says when it was made.
+fn self_subject_time(review: &Review, server: &Server) -> Option<Value> {
+    (review.kind == "SelfSubjectReview").then(|| meta::timestamp(server.now()).into())
 }
 
-fn token_review(server: &Server, question: &Value) -> Value {
-    match question["spec"]["token"].as_str().and_then(|text| token::user_of(server, text)) {
-        Some(user) => json!({ "authenticated": true, "user": describe(&user), "audiences": [token::ISSUER] }),
-        None => json!({ "authenticated": false, "error": "invalid bearer token" }),
+fn refuse(kind: &str, errors: Vec<FieldError>) -> Result<(), ApiError> {
+    match errors.is_empty() {
+        true => Ok(()),
+        false => {
+            let group = REVIEWS.iter().find(|review| review.kind == kind).map_or("", |review| review.group);
+            Err(ApiError::invalid_fields_of(group, kind, "", &errors))
+        }
     }
 }
 
-/// Exact for masters; for others the list is said to be incomplete.
-fn rules(user: &User) -> Value {
-    match user.is_master() {
-        true => json!({
-            "incomplete": false,
-            "resourceRules": [{ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }],
-            "nonResourceRules": [{ "verbs": ["*"], "nonResourceURLs": ["*"] }],
+fn token_review(server: &Server, spec: &Value) -> Result<Value, ApiError> {
+    let Some(text) = spec["token"].as_str().filter(|text| !text.is_empty()) else {
+        return Err(ApiError::bad_request("token is required for TokenReview in authentication"));
+    };
+    let list = spec["audiences"].as_array().into_iter().flatten();
+    let asked: Vec<String> = list.filter_map(|audience| audience.as_str().map(str::to_owned)).collect();
+    let audiences = if asked.is_empty() { vec![token::ISSUER.to_owned()] } else { asked };
+    Ok(match token::user_of(server, text, &audiences) {
+        Ok(told) => json!({
+            "authenticated": true, "user": told.user.to_value(), "audiences": told.audiences,
         }),
-        false => json!({
-            "incomplete": true, "resourceRules": [], "nonResourceRules": [],
-            "evaluationError": "drydock lists rules for system:masters only; ask with `kubectl auth can-i VERB RESOURCE`",
-        }),
+        Err(token::TokenError::Foreign) => json!({ "user": {} }),
+        Err(error) => json!({ "user": {}, "error": error.to_string() }),
+    })
+}
+
+/// Everything `user` may do in a namespace.
+fn rules(server: &Server, user: &User, spec: &Value) -> Result<Value, ApiError> {
+    let namespace = spec["namespace"].as_str().unwrap_or("");
+    if namespace.is_empty() {
+        return Err(ApiError::bad_request("no namespace on request"));
+    }
+    let (mut resources, mut urls) = (Vec::new(), Vec::new());
+    if user.is_master() {
+        resources.push(json!({ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }));
+        urls.push(json!({ "verbs": ["*"], "nonResourceURLs": ["*"] }));
+    }
+    let policy = server.policy.current(&server.store);
+    let errors = policy.visit(user, Some(namespace), |grant| {
+        let list = if grant.rule.resources.is_empty() { &mut urls } else { &mut resources };
+        list.push(grant.rule.to_value());
+        false
+    });
+    let mut status = json!({ "incomplete": false, "resourceRules": resources, "nonResourceRules": urls });
+    if let Some(errors) = errors.filter(|errors| !errors.is_empty()) {
+        status["incomplete"] = true.into();
+        status["evaluationError"] = errors.join(", ").into();
+    }
+    Ok(status)
+}
+
+fn check_access(spec: &Value) -> Vec<FieldError> {
+    let path = |field: &str| Path::root("spec").child(field);
+    match (spec["resourceAttributes"].is_object(), spec["nonResourceAttributes"].is_object()) {
+        (true, true) => vec![FieldError::invalid(
+            &path("nonResourceAttributes"),
+            spec["nonResourceAttributes"].clone(),
+            "cannot be specified in combination with resourceAttributes",
+        )],
+        (false, false) => vec![FieldError::invalid(
+            &path("resourceAttributes"),
+            Value::Null,
+            "exactly one of nonResourceAttributes or resourceAttributes must be specified",
+        )],
+        _ => Vec::new(),
     }
 }
 
+fn check_subject(spec: &Value) -> Option<FieldError> {
+    let nobody = spec["user"].as_str().unwrap_or("").is_empty()
+        && spec["groups"].as_array().is_none_or(|groups| groups.is_empty());
+    let detail = "at least one of user or group must be specified";
+    nobody.then(|| FieldError::invalid(&Path::root("spec").child("user"), "", detail))
+}
+
+fn check_local(spec: &Value, namespace: &str) -> Option<FieldError> {
+    let said = spec["resourceAttributes"]["namespace"].as_str().unwrap_or("");
+    let path = Path::root("spec").child("resourceAttributes").child("namespace");
+    (said != namespace).then(|| FieldError::invalid(&path, said, "must match metadata.namespace"))
+}
+
+/// The user asked about, exactly as described: nothing is implied.
 fn subject(spec: &Value) -> User {
-    let groups = spec["groups"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    User::new(spec["user"].as_str().unwrap_or(""), groups)
+    let texts = |value: &Value| -> Vec<String> {
+        value.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
+    };
+    let extra = spec["extra"].as_object().into_iter().flatten();
+    User {
+        name: spec["user"].as_str().unwrap_or("").to_owned(),
+        uid: spec["uid"].as_str().unwrap_or("").to_owned(),
+        groups: texts(&spec["groups"]),
+        extra: extra.map(|(key, values)| (key.clone(), texts(values))).collect(),
+        internal: false,
+    }
 }
 
 fn access(server: &Server, user: &User, spec: &Value) -> Value {
-    let text = |part: &str, field: &str| spec[part][field].as_str().unwrap_or("").to_owned();
+    let text = |part: &'static str, field: &str| spec[part][field].as_str().unwrap_or("");
     let resource = |field: &str| text("resourceAttributes", field);
-    let (verb, group, plural) = (resource("verb"), resource("group"), resource("resource"));
-    let (subresource, namespace, name) = (resource("subresource"), resource("namespace"), resource("name"));
-    let (path, path_verb) = (text("nonResourceAttributes", "path"), text("nonResourceAttributes", "verb"));
     let wanted = match spec["nonResourceAttributes"].is_object() {
-        true => Attributes::of_path(&path, &path_verb),
+        true => {
+            Attributes::of_path(text("nonResourceAttributes", "path"), text("nonResourceAttributes", "verb"))
+        }
         false => Attributes {
-            verb: &verb,
-            group: &group,
-            plural: &plural,
-            subresource: &subresource,
-            namespace: (!namespace.is_empty()).then_some(namespace.as_str()),
-            name: &name,
+            verb: resource("verb"),
+            group: resource("group"),
+            plural: resource("resource"),
+            subresource: resource("subresource"),
+            namespace: Some(resource("namespace")).filter(|namespace| !namespace.is_empty()),
+            name: resource("name"),
             path: None,
         },
     };
-    let allowed = is_allowed(server, user, &wanted);
-    json!({ "allowed": allowed, "reason": if allowed { "RBAC: allowed" } else { "" } })
+    let decision = decide(server, user, &wanted);
+    let mut status = json!({ "allowed": decision.allowed });
+    if !decision.reason.is_empty() {
+        status["reason"] = decision.reason.into();
+    }
+    status
 }

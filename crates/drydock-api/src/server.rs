@@ -16,6 +16,8 @@ use jiff::Timestamp;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::rbac::cache::PolicyCache;
+use crate::auth::token::TokenCache;
 use crate::auth::{self, Attributes, MASTERS, User};
 use crate::node::NodeBackend;
 use crate::pki::Pki;
@@ -76,6 +78,10 @@ pub(crate) struct Server {
     /// Held from counting what a namespace uses until the object that was counted for is stored.
     pub quota: Mutex<()>,
     pub shutdown: CancellationToken,
+    /// Roles and bindings, following the store.
+    pub policy: PolicyCache,
+    /// Tokens that were found good, with what that rests on.
+    pub tokens: TokenCache,
     requests: Arc<Semaphore>,
     watches: Arc<Semaphore>,
 }
@@ -84,6 +90,8 @@ pub(crate) struct Server {
 #[derive(Clone)]
 pub(crate) struct Cx {
     pub server: Arc<Server>,
+    /// Who asks; after impersonation, whom they act as.
+    pub user: Arc<User>,
     pub path: ResourcePath,
     pub kind: ServedKind,
     pub query: Query,
@@ -106,6 +114,8 @@ impl Api {
             documents: openapi::Documents::default(),
             service_addresses: Mutex::new(()),
             quota: Mutex::new(()),
+            policy: PolicyCache::default(),
+            tokens: TokenCache::default(),
             shutdown: CancellationToken::new(),
             config,
             store,
@@ -117,6 +127,11 @@ impl Api {
         custom::cleanup::resume(&server)?;
         expiry::start(&server);
         Ok(Self { server })
+    }
+
+    /// Brings the objects every cluster has from its start back into the shape they need, as every start does.
+    pub async fn reconcile(&self) -> Result<(), ApiError> {
+        bootstrap::run(&self.server).await
     }
 
     /// An in-process client as `system:masters`, with a queue of its own. Needs a tokio runtime.
@@ -178,35 +193,44 @@ impl Server {
 
     async fn handle(self: Arc<Self>, mut request: Request<Body>) -> Result<Response<Body>, ApiError> {
         let connection = request.extensions_mut().remove::<User>();
-        let user = auth::authenticate(&self, connection, request.headers())?;
+        let caller = auth::authenticate(&self, connection, request.headers(), request.uri().path())?;
         let query = Query::of(request.uri());
         match Target::parse(request.uri().path())? {
             Target::Other(path) => {
                 let verb = request.method().as_str().to_ascii_lowercase();
-                auth::authorize(&self, &user, &Attributes::of_path(&path, &verb))?;
+                let wanted = Attributes::of_path(&path, &verb);
+                let acting = auth::impersonate::wanted(&self, &caller, request.headers(), &wanted)?;
+                let user = acting.unwrap_or(caller);
+                auth::authorize(&self, &user, &wanted)?;
                 let _permit = self.admit(&user, false)?;
                 let (parts, body) = request.into_parts();
+                if let Some(answer) = auth::oidc::answer(&self, &path, &parts.method) {
+                    return answer;
+                }
                 match openapi::answer(&self, &path, &parts).await {
                     Some(answer) => answer,
                     None => discovery::answer(&self, &path, &Request::from_parts(parts, body)),
                 }
             }
-            Target::Resource(path) => self.handle_resource(user, path, query, request).await,
+            Target::Resource(path) => self.handle_resource(caller, path, query, request).await,
         }
     }
 
     async fn handle_resource(
         self: Arc<Self>,
-        user: User,
+        caller: User,
         path: ResourcePath,
         query: Query,
         request: Request<Body>,
     ) -> Result<Response<Body>, ApiError> {
         let verb = path.verb(request.method(), &query);
-        auth::authorize(&self, &user, &Attributes::of(&path, verb))?;
+        let wanted = Attributes::of(&path, verb, &query);
+        let acting = auth::impersonate::wanted(&self, &caller, request.headers(), &wanted)?;
+        let user = acting.unwrap_or(caller);
+        auth::authorize(&self, &user, &wanted)?;
         if path.is_command() {
             // Whoever may only read pods must not run commands in them by asking with GET.
-            auth::authorize(&self, &user, &Attributes::of(&path, "create"))?;
+            auth::authorize(&self, &user, &Attributes { verb: "create", ..wanted })?;
         }
         let long_running = path.is_long_running(verb);
         let permit = self.admit(&user, long_running)?;
@@ -218,7 +242,9 @@ impl Server {
         }
         let kind = self.kind(&path.group, &path.version, &path.plural).ok_or_else(ApiError::no_such_path)?;
         let (mut parts, body) = request.into_parts();
-        let cx = Cx { now: self.now(), server: self.clone(), path, kind, query, headers: parts.headers };
+        let user = Arc::new(user);
+        let cx =
+            Cx { now: self.now(), server: self.clone(), user, path, kind, query, headers: parts.headers };
         if long_running {
             let upgrade = parts.extensions.remove::<OnUpgrade>();
             return resource::stream(cx, verb, permit, upgrade).await;

@@ -85,9 +85,14 @@ impl ApiError {
     }
 
     pub fn conflict(kind: &ServedKind, name: &str, why: &str) -> Self {
-        let resource = qualified(kind.group(), kind.plural());
-        let message = format!("Operation cannot be fulfilled on {resource} {name:?}: {why}");
-        Self::new(StatusCode::CONFLICT, "Conflict", message).about(kind.group(), kind.plural(), name)
+        Self::conflict_of(kind.group(), kind.plural(), name, why)
+    }
+
+    /// The same for kinds that are not stored.
+    pub fn conflict_of(group: &str, resource: &str, name: &str, why: &str) -> Self {
+        let what = qualified(group, resource);
+        let message = format!("Operation cannot be fulfilled on {what} {name:?}: {why}");
+        Self::new(StatusCode::CONFLICT, "Conflict", message).about(group, resource, name)
     }
 
     pub fn modified(kind: &ServedKind, name: &str) -> Self {
@@ -103,6 +108,11 @@ impl ApiError {
     pub fn invalid(kind: &ServedKind, name: &str, errors: &[FieldError]) -> Self {
         let error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", "");
         error.invalid_fields(kind.group(), kind.kind(), name, errors)
+    }
+
+    /// The same for kinds that are not stored.
+    pub fn invalid_fields_of(group: &str, kind: &str, name: &str, errors: &[FieldError]) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", "").invalid_fields(group, kind, name, errors)
     }
 
     /// Query parameters that contradict each other; `kind` is one of `meta.k8s.io`.

@@ -1,30 +1,95 @@
-//! Service accounts' tokens: JWTs signed with our key, bound to an account and maybe a pod, and expiring.
+//! Service accounts' tokens: JWTs signed with our key, bound to an account and maybe a pod, Secret or node, and
+//! expiring.
 //!
-//! A token dies with what it is bound to: the account and the pod must exist with the same uid when it is used.
+//! A token dies with what it is bound to: everything it names must exist with the same uid when it is used. What has
+//! been verified once is remembered with the revisions it rests on, so that a busy client costs no signature and no
+//! decoding per request.
+//!
+//! Start at [`user_of`]; [`Signer`] is the cryptography, [`claims`] what a new token says.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
+use ring::digest::{SHA256, digest};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING};
 use ring::signature::{EcdsaKeyPair, KeyPair as _, UnparsedPublicKey};
 use serde_json::{Value, json};
 
-use crate::auth::User;
+use crate::auth::{User, account_name};
 use crate::meta;
 use crate::server::Server;
 use crate::status::ApiError;
 use crate::stored;
 
 pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
+/// Who issues the tokens that lie in Secrets and never expire.
+const LEGACY_ISSUER: &str = "kubernetes/serviceaccount";
+const LEGACY: &str = "kubernetes.io/serviceaccount";
 pub const MIN_EXPIRATION_S: i64 = 600;
+pub const MAX_EXPIRATION_S: i64 = 1 << 32;
 pub const DEFAULT_EXPIRATION_S: i64 = 3600;
-/// Longer requests are shortened to this.
-pub const MAX_EXPIRATION_S: i64 = 365 * 24 * 3600;
+/// A pod's token that is asked for with this life is meant to be renewed; it is honoured for longer, for programs
+/// that read it only once.
+const RENEWED_S: i64 = 3607;
+const EXTENDED_S: i64 = 365 * 24 * 3600;
+/// Something deleted this long ago no longer vouches for a token, even while finalizers keep it.
+const DELETION_LEEWAY_S: i64 = 60;
+/// Verified tokens remembered at most.
+const REMEMBERED: usize = 4096;
 
-/// Signs and verifies with the cluster's ECDSA P-256 key.
+/// What precedes a P-256 public key in its DER form; the key's id is taken over both.
+const SPKI_HEAD: [u8; 26] = [
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
+    0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+];
+
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// Not ours, or not whole.
+    #[error("invalid bearer token")]
+    Foreign,
+    #[error("[invalid bearer token, service account token has expired]")]
+    Expired,
+    #[error("[invalid bearer token, service account token is not valid yet]")]
+    NotYet,
+    #[error("[invalid bearer token, service account token has been invalidated]")]
+    Invalidated,
+    #[error("token audiences {found} is invalid for the target audiences {wanted}")]
+    Audience { found: String, wanted: String },
+}
+
+/// A public key under the name that tokens know it by.
+struct PublicKey {
+    id: String,
+    /// The uncompressed point.
+    point: Vec<u8>,
+}
+
+impl PublicKey {
+    fn of(key: &EcdsaKeyPair) -> Self {
+        let point = key.public_key().as_ref().to_vec();
+        let id = digest(&SHA256, &[&SPKI_HEAD, &point[..]].concat());
+        Self { id: URL_SAFE_NO_PAD.encode(id), point }
+    }
+
+    fn jwk(&self) -> Value {
+        let (x, y) = self.point[1..].split_at(self.point.len() / 2);
+        json!({
+            "use": "sig", "kty": "EC", "kid": self.id, "crv": "P-256", "alg": "ES256",
+            "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y),
+        })
+    }
+}
+
+/// Signs with the cluster's ECDSA P-256 key; verifies with that one and those before it.
 pub struct Signer {
     key: EcdsaKeyPair,
+    /// The key that signs first.
+    known: Vec<PublicKey>,
     random: SystemRandom,
 }
 
@@ -35,14 +100,21 @@ impl std::fmt::Debug for Signer {
 }
 
 impl Signer {
-    pub fn from_pkcs8(der: &[u8]) -> Option<Self> {
+    /// `former` are the keys whose tokens are still honoured.
+    pub fn from_pkcs8(der: &[u8], former: &[Vec<u8>]) -> Option<Self> {
         let random = SystemRandom::new();
-        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der, &random).ok()?;
-        Some(Self { key, random })
+        let parse =
+            |der: &[u8]| EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der, &random).ok();
+        let key = parse(der)?;
+        let mut known = vec![PublicKey::of(&key)];
+        for der in former {
+            known.push(PublicKey::of(&parse(der)?));
+        }
+        Some(Self { key, known, random })
     }
 
     pub fn sign(&self, claims: &Value) -> Result<String, ApiError> {
-        let header = json!({ "alg": "ES256", "typ": "JWT" });
+        let header = json!({ "alg": "ES256", "kid": self.known[0].id, "typ": "JWT" });
         let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let message = format!("{}.{}", encode(&header), encode(claims));
         let signature = self.key.sign(&self.random, message.as_bytes());
@@ -55,20 +127,41 @@ impl Signer {
         let (message, signature) = token.rsplit_once('.')?;
         let (header, claims) = message.split_once('.')?;
         let parse = |part: &str| serde_json::from_slice::<Value>(&URL_SAFE_NO_PAD.decode(part).ok()?).ok();
-        if parse(header)?["alg"] != "ES256" {
+        let header = parse(header)?;
+        if header["alg"] != "ES256" {
             return None;
         }
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
-        let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, self.key.public_key().as_ref());
-        public.verify(message.as_bytes(), &signature).ok()?;
-        parse(claims)
+        // Tokens from before keys had names name none.
+        let named = |key: &&PublicKey| header["kid"].as_str().is_none_or(|id| id == key.id);
+        let signed = |key: &PublicKey| {
+            let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &key.point);
+            public.verify(message.as_bytes(), &signature).is_ok()
+        };
+        self.known.iter().filter(named).any(signed).then(|| parse(claims))?
+    }
+
+    /// The keys as `/openid/v1/jwks` publishes them.
+    pub fn jwks(&self) -> Value {
+        json!({ "keys": self.known.iter().map(PublicKey::jwk).collect::<Vec<_>>() })
     }
 }
 
-/// What a new token is bound to. `pod` is `(name, uid)`.
+/// What a token is bound to besides its account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bound {
+    /// `pod`, `secret` or `node`, as claims name it.
+    pub what: &'static str,
+    pub name: String,
+    pub uid: String,
+    /// The node of a pod, with an empty uid when it is not known.
+    pub node: Option<(String, String)>,
+}
+
+/// What a new token is to say.
 pub struct Binding<'a> {
     pub account: &'a Value,
-    pub pod: Option<(&'a str, &'a str)>,
+    pub bound: Option<Bound>,
     pub audiences: Vec<String>,
     pub expiration_s: i64,
 }
@@ -76,46 +169,295 @@ pub struct Binding<'a> {
 pub fn claims(binding: &Binding<'_>, now: Timestamp) -> Value {
     let (name, namespace) = (meta::name(binding.account), meta::namespace(binding.account));
     let issued = now.as_second();
-    let mut bound = json!({
+    let mut private = json!({
         "namespace": namespace, "serviceaccount": { "name": name, "uid": meta::uid(binding.account) },
     });
-    if let Some((name, uid)) = binding.pod {
-        bound["pod"] = json!({ "name": name, "uid": uid });
+    let mut life_s = binding.expiration_s;
+    if let Some(bound) = &binding.bound {
+        private[bound.what] = json!({ "name": bound.name, "uid": bound.uid });
+        if let Some((name, uid)) = &bound.node {
+            private["node"] = json!({ "name": name });
+            if !uid.is_empty() {
+                private["node"]["uid"] = uid.as_str().into();
+            }
+        }
+        if bound.what == "pod" && life_s == RENEWED_S && binding.audiences.iter().all(|to| to == ISSUER) {
+            private["warnafter"] = (issued + life_s).into();
+            life_s = EXTENDED_S;
+        }
     }
     json!({
-        "iss": ISSUER, "sub": format!("system:serviceaccount:{namespace}:{name}"), "aud": binding.audiences,
-        "iat": issued, "nbf": issued, "exp": issued + binding.expiration_s,
-        "jti": uuid::Uuid::new_v4().to_string(), "kubernetes.io": bound,
+        "iss": ISSUER, "sub": account_name(namespace, name), "aud": binding.audiences,
+        "iat": issued, "nbf": issued, "exp": issued + life_s,
+        "jti": uuid::Uuid::new_v4().to_string(), "kubernetes.io": private,
     })
 }
 
-/// The user a bearer token stands for; `None` for anything that is not a valid token of ours right now.
-pub(crate) fn user_of(server: &Server, token: &str) -> Option<User> {
-    let claims = server.pki.signer().verify(token)?;
-    let now = server.now().as_second();
-    let in_time = claims["nbf"].as_i64()? <= now && now < claims["exp"].as_i64()?;
-    let audience = claims["aud"].as_array()?.iter().any(|audience| audience == ISSUER);
-    if !in_time || !audience || claims["iss"] != ISSUER {
-        return None;
+/// What a token that lies in the Secret `secret` says. It lives as long as account and Secret do.
+pub fn legacy_claims(account: &Value, secret: &str) -> Value {
+    let (name, namespace) = (meta::name(account), meta::namespace(account));
+    json!({
+        "iss": LEGACY_ISSUER, "sub": account_name(namespace, name), "kubernetes.io/serviceaccount/namespace": namespace,
+        "kubernetes.io/serviceaccount/secret.name": secret,
+        "kubernetes.io/serviceaccount/service-account.name": name,
+        "kubernetes.io/serviceaccount/service-account.uid": meta::uid(account),
+    })
+}
+
+/// What a good token says.
+#[derive(Debug, Clone)]
+pub struct Told {
+    pub user: User,
+    /// Which of the audiences asked for it is meant for.
+    pub audiences: Vec<String>,
+}
+
+/// A token whose signature and form are known to be good.
+#[derive(Debug, Clone)]
+struct Verified {
+    user: User,
+    audiences: Vec<String>,
+    not_before_s: i64,
+    expires_s: i64,
+    rests_on: Vec<Support>,
+}
+
+/// An object that has to be there for a token to count.
+#[derive(Debug, Clone)]
+struct Support {
+    key: String,
+    /// The uid it must have; empty where the name is all that is asked.
+    uid: String,
+    /// The token that the object must hold, for legacy Secrets.
+    holds: Option<String>,
+    /// Where it was last seen to be right.
+    revision: u64,
+}
+
+/// Verified tokens by their hash.
+#[derive(Debug, Default)]
+pub struct TokenCache {
+    known: Mutex<HashMap<[u8; 32], Verified>>,
+}
+
+impl TokenCache {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], Verified>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    let bound = &claims["kubernetes.io"];
-    let namespace = bound["namespace"].as_str()?;
-    let exists = |plural: &str, reference: &Value| {
-        let entry =
-            server.store.get(&format!("core/{plural}/{namespace}/{}", reference["name"].as_str()?))?;
-        let object = stored::decode(&entry).ok()?.value;
-        (object["metadata"]["uid"] == reference["uid"]).then_some(())
+
+    fn remember(&self, id: [u8; 32], verified: Verified) {
+        let mut known = self.lock();
+        if known.len() >= REMEMBERED {
+            // Rare, and costs everybody one verification.
+            known.clear();
+        }
+        known.insert(id, verified);
+    }
+}
+
+/// Whom a bearer token stands for right now, if it is meant for one of `audiences`.
+pub(crate) fn user_of(server: &Server, token: &str, audiences: &[String]) -> Result<Told, TokenError> {
+    let mut id = [0; 32];
+    id.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+    let remembered = server.tokens.lock().get(&id).cloned();
+    let mut verified = match remembered {
+        Some(verified) => verified,
+        None => {
+            let claims = server.pki.signer().verify(token).ok_or(TokenError::Foreign)?;
+            read(&claims, token).ok_or(TokenError::Foreign)?
+        }
     };
-    exists("serviceaccounts", &bound["serviceaccount"])?;
-    if bound.get("pod").is_some() {
-        exists("pods", &bound["pod"])?;
+    let now = server.now();
+    if now.as_second() >= verified.expires_s {
+        return Err(TokenError::Expired);
     }
-    let mut user = User::new(claims["sub"].as_str()?, groups_of(namespace));
-    user.uid = bound["serviceaccount"]["uid"].as_str()?.to_owned();
-    Some(user)
+    if now.as_second() < verified.not_before_s {
+        return Err(TokenError::NotYet);
+    }
+    let meant: Vec<String> =
+        verified.audiences.iter().filter(|audience| audiences.contains(audience)).cloned().collect();
+    if meant.is_empty() {
+        let found = format!("{:?}", verified.audiences);
+        return Err(TokenError::Audience { found, wanted: format!("{audiences:?}") });
+    }
+    let mut looked = false;
+    for support in &mut verified.rests_on {
+        looked |= support.check(server, now)?;
+    }
+    let told = Told { user: verified.user.clone(), audiences: meant };
+    if looked {
+        server.tokens.remember(id, verified);
+    }
+    Ok(told)
+}
+
+impl Support {
+    /// Whether it had to be looked at again, or an error when it does not hold any longer.
+    fn check(&mut self, server: &Server, now: Timestamp) -> Result<bool, TokenError> {
+        let entry = server.store.get(&self.key).ok_or(TokenError::Invalidated)?;
+        if entry.revision == self.revision {
+            return Ok(false);
+        }
+        let object = stored::decode(&entry).map_err(|_| TokenError::Invalidated)?.value;
+        let right_uid = self.uid.is_empty() || self.uid == meta::uid(&object);
+        let right_token = self.holds.as_ref().is_none_or(|held| object["data"]["token"] == held.as_str());
+        let deleted = meta::text(&object, "deletionTimestamp").parse::<Timestamp>();
+        let going = deleted.is_ok_and(|at| at.as_second() < now.as_second() - DELETION_LEEWAY_S);
+        if !right_uid || !right_token || going {
+            return Err(TokenError::Invalidated);
+        }
+        // What is on its way out is looked at each time, until it is.
+        self.revision = if meta::is_deleting(&object) { 0 } else { entry.revision };
+        Ok(true)
+    }
+}
+
+fn read(claims: &Value, token: &str) -> Option<Verified> {
+    match claims["iss"].as_str()? {
+        ISSUER => read_bound(claims),
+        LEGACY_ISSUER => read_legacy(claims, token),
+        _ => None,
+    }
+}
+
+fn read_bound(claims: &Value) -> Option<Verified> {
+    let private = &claims["kubernetes.io"];
+    let namespace = private["namespace"].as_str()?;
+    let account = &private["serviceaccount"];
+    let mut rests_on = vec![support("serviceaccounts", namespace, account)?];
+    let mut extra = BTreeMap::new();
+    let mut tell = |key: &str, value: &Value| {
+        if let Some(value) = value.as_str() {
+            extra.insert(format!("authentication.kubernetes.io/{key}"), vec![value.to_owned()]);
+        }
+    };
+    if let Some(jti) = claims["jti"].as_str() {
+        tell("credential-id", &format!("JTI={jti}").into());
+    }
+    if let Some(secret) = private.get("secret") {
+        rests_on.push(support("secrets", namespace, secret)?);
+    }
+    if let Some(node) = private.get("node") {
+        tell("node-name", &node["name"]);
+        tell("node-uid", &node["uid"]);
+    }
+    match private.get("pod") {
+        Some(pod) => {
+            rests_on.push(support("pods", namespace, pod)?);
+            tell("pod-name", &pod["name"]);
+            tell("pod-uid", &pod["uid"]);
+        }
+        None => {
+            if let Some(node) = private.get("node") {
+                rests_on.push(support("nodes", "", node)?);
+            }
+        }
+    }
+    let audiences =
+        claims["aud"].as_array()?.iter().filter_map(|audience| audience.as_str().map(str::to_owned));
+    Some(Verified {
+        user: User {
+            extra,
+            uid: account["uid"].as_str()?.to_owned(),
+            ..User::new(claims["sub"].as_str()?, groups_of(namespace))
+        },
+        audiences: audiences.collect(),
+        not_before_s: claims["nbf"].as_i64()?,
+        expires_s: claims["exp"].as_i64()?,
+        rests_on,
+    })
+}
+
+fn read_legacy(claims: &Value, token: &str) -> Option<Verified> {
+    use base64::engine::general_purpose::STANDARD;
+    let text = |field: &str| claims[format!("{LEGACY}/{field}")].as_str();
+    let namespace = text("namespace")?;
+    let account = json!({ "name": text("service-account.name")?, "uid": text("service-account.uid")? });
+    let secret = json!({ "name": text("secret.name")? });
+    let mut holder = support("secrets", namespace, &secret)?;
+    holder.holds = Some(STANDARD.encode(token));
+    Some(Verified {
+        user: User {
+            uid: account["uid"].as_str()?.to_owned(),
+            ..User::new(claims["sub"].as_str()?, groups_of(namespace))
+        },
+        audiences: vec![ISSUER.to_owned()],
+        not_before_s: i64::MIN,
+        expires_s: i64::MAX,
+        rests_on: vec![support("serviceaccounts", namespace, &account)?, holder],
+    })
+}
+
+fn support(plural: &str, namespace: &str, reference: &Value) -> Option<Support> {
+    let key = format!("core/{plural}/{namespace}/{}", reference["name"].as_str()?);
+    let uid = reference["uid"].as_str().unwrap_or("").to_owned();
+    Some(Support { key, uid, holds: None, revision: 0 })
 }
 
 /// The groups every service account of a namespace is in.
 pub fn groups_of(namespace: &str) -> [String; 2] {
     ["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> Vec<u8> {
+        rcgen::KeyPair::generate().unwrap().serialize_der()
+    }
+
+    fn signer(current: &[u8], former: &[Vec<u8>]) -> Signer {
+        Signer::from_pkcs8(current, former).unwrap()
+    }
+
+    #[test]
+    fn a_token_of_a_former_key_is_still_good_and_one_of_another_key_never() {
+        let (old, new, foreign) = (key(), key(), key());
+        let token = signer(&old, &[]).sign(&json!({ "a": 1 })).unwrap();
+        assert_eq!(signer(&new, std::slice::from_ref(&old)).verify(&token), Some(json!({ "a": 1 })));
+        assert_eq!(signer(&new, &[foreign]).verify(&token), None);
+    }
+
+    #[test]
+    fn the_published_keys_name_every_key_that_counts() {
+        let (old, new) = (key(), key());
+        let jwks = signer(&new, std::slice::from_ref(&old)).jwks();
+        let keys = jwks["keys"].as_array().unwrap();
+        assert_eq!(keys.len(), 2);
+        let token = signer(&new, &[]).sign(&json!({})).unwrap();
+        let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
+        let header: Value = serde_json::from_slice(&header).unwrap();
+        assert_eq!(header["kid"], keys[0]["kid"]);
+        let length = |name: &str| URL_SAFE_NO_PAD.decode(keys[0][name].as_str().unwrap()).unwrap().len();
+        assert_eq!((length("x"), length("y")), (32, 32));
+    }
+
+    #[test]
+    fn an_algorithm_that_is_none_or_another_is_not_followed() {
+        let signer = signer(&key(), &[]);
+        let claims = URL_SAFE_NO_PAD.encode("{}");
+        for alg in ["none", "HS256", ""] {
+            let header = URL_SAFE_NO_PAD.encode(json!({ "alg": alg }).to_string());
+            assert_eq!(signer.verify(&format!("{header}.{claims}.")), None, "{alg}");
+        }
+    }
+
+    #[track_caller]
+    fn check_life(bound: Option<&'static str>, audience: &str, asked_s: i64, expect_s: i64) {
+        let account = json!({ "metadata": { "name": "a", "namespace": "n", "uid": "u" } });
+        let bound = bound.map(|what| Bound { what, name: "p".into(), uid: "1".into(), node: None });
+        let binding =
+            Binding { account: &account, bound, audiences: vec![audience.into()], expiration_s: asked_s };
+        let claims = claims(&binding, Timestamp::UNIX_EPOCH);
+        assert_eq!(claims["exp"], expect_s);
+    }
+
+    #[test]
+    fn only_a_pods_own_token_is_honoured_longer_than_it_asks() {
+        check_life(Some("pod"), ISSUER, RENEWED_S, EXTENDED_S);
+        check_life(Some("pod"), "vault", RENEWED_S, RENEWED_S);
+        check_life(Some("pod"), ISSUER, 3600, 3600);
+        check_life(None, ISSUER, RENEWED_S, RENEWED_S);
+    }
 }

@@ -12,6 +12,7 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::{Definition, PREFIX, names};
+use crate::auth::User;
 use crate::meta;
 use crate::request::{Query, ResourcePath};
 use crate::resource::delete::{self, Deleted};
@@ -126,6 +127,7 @@ fn request_for(server: &Arc<Server>, kind: &ServedKind, object: &Value) -> Cx {
     let namespace = meta::namespace(object);
     Cx {
         server: server.clone(),
+        user: Arc::new(User::engine()),
         path: ResourcePath {
             group: kind.group().to_owned(),
             version: kind.version().to_owned(),

@@ -7,6 +7,8 @@ use drydock_store::{Expect, Txn, WriteError};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::auth::legacy;
+use crate::auth::rbac::escalation;
 use crate::patch::{Writer, track_update};
 use crate::resource::options::WriteOptions;
 use crate::server::Cx;
@@ -114,12 +116,14 @@ pub(crate) fn admit(
         meta::carry_over_field(&mut new, None, "status");
     }
     cx.kind.apply_defaults(&mut new);
+    escalation::check(cx, &new, old)?;
     if ownership == Ownership::Track {
         track(cx, &mut new, old, options)?;
     }
     // What the cluster adds from here on belongs to no manager: nobody gives it up by not repeating it.
     if to_main {
         crate::admission::mutate(cx, &mut new, old)?;
+        legacy::fill(cx, &mut new)?;
     }
     cx.kind.prepare(&mut new, old);
     if to_main && custom::is_definition(&cx.kind) {

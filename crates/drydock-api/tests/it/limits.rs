@@ -59,8 +59,7 @@ async fn yaml_is_as_good_as_json() {
 async fn bodies_we_cannot_read_are_named() {
     let world = world().await;
     let (api, request) = post(&world);
-    let (status, answer) =
-        ask(&api, request.header("content-type", "application/cbor"), "x").await;
+    let (status, answer) = ask(&api, request.header("content-type", "application/cbor"), "x").await;
     assert_eq!((status, &answer["reason"]), (415, &"UnsupportedMediaType".into()));
     assert!(answer["message"].as_str().unwrap().contains("protobuf"));
     let (api, request) = post(&world);
