@@ -8,8 +8,8 @@ use axum::body::Body;
 use http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 
-use crate::auth::rbac::reconcile;
 use crate::auth::User;
+use crate::auth::rbac::reconcile;
 use crate::served::ServedKind;
 use crate::server::Server;
 use crate::status::ApiError;

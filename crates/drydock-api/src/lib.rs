@@ -9,6 +9,7 @@
 mod admission;
 mod auth;
 mod bootstrap;
+mod certificates;
 mod custom;
 mod discovery;
 mod expiry;
@@ -19,6 +20,7 @@ pub mod node;
 mod openapi;
 pub mod patch;
 pub mod pki;
+mod renewal;
 mod request;
 mod resource;
 mod review;

@@ -25,7 +25,7 @@ use crate::request::{Query, ResourcePath, Target};
 use crate::served::ServedKind;
 use crate::status::ApiError;
 use crate::wire::Wishes;
-use crate::{bootstrap, custom, discovery, expiry, metrics, openapi, resource, review, wire};
+use crate::{bootstrap, custom, discovery, expiry, metrics, openapi, renewal, resource, review, wire};
 
 /// Bounds and addresses of the API.
 #[derive(Debug, Clone)]
@@ -126,6 +126,7 @@ impl Api {
         bootstrap::run(&server).await?;
         custom::cleanup::resume(&server)?;
         expiry::start(&server);
+        renewal::start(&server);
         Ok(Self { server })
     }
 

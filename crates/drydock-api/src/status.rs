@@ -37,6 +37,12 @@ impl ApiError {
         self
     }
 
+    /// Details that are there and say nothing.
+    fn no_details(mut self) -> Self {
+        self.details = Some(Box::new(json!({})));
+        self
+    }
+
     fn detail(mut self, key: &str, value: Value) -> Self {
         self.details.get_or_insert_with(|| Box::new(json!({})))[key] = value;
         self
@@ -60,7 +66,7 @@ impl ApiError {
     }
 
     pub fn forbidden_path(why: &str) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "Forbidden", format!("forbidden: {why}")).detail("kind", "".into())
+        Self::new(StatusCode::FORBIDDEN, "Forbidden", format!("forbidden: {why}")).no_details()
     }
 
     pub fn not_found(group: &str, plural: &str, name: &str) -> Self {

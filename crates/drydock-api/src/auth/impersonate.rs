@@ -104,13 +104,32 @@ fn read(headers: &HeaderMap) -> Result<Option<User>, ApiError> {
     let user = User { name: first(USER), uid: first(UID), groups: texts(GROUP), extra, internal: false };
     let claims_more = !user.uid.is_empty() || !user.groups.is_empty() || !user.extra.is_empty();
     match (user.name.is_empty(), claims_more) {
-        (true, true) => Err(ApiError::bad_request(format!(
-            "requested {} without impersonating a user name",
-            user.to_value()
-        ))),
+        (true, true) => {
+            let why = format!("requested {} without impersonating a user name", words(&user));
+            Err(ApiError::bad_request(why))
+        }
         (true, false) => Ok(None),
         (false, _) => Ok(Some(user)),
     }
+}
+
+/// As the reference names a user in this one refusal.
+fn words(user: &User) -> String {
+    let list = |texts: &[String]| {
+        let texts: Vec<String> = texts.iter().map(|text| format!("{text:?}")).collect();
+        format!("[]string{{{}}}", texts.join(", "))
+    };
+    let groups = if user.groups.is_empty() { "[]string(nil)".to_owned() } else { list(&user.groups) };
+    let extra: Vec<String> =
+        user.extra.iter().map(|(key, values)| format!("{key:?}:{}", list(values))).collect();
+    let extra = match extra.is_empty() {
+        true => "(nil)".to_owned(),
+        false => format!("{{{}}}", extra.join(", ")),
+    };
+    let (name, uid) = (&user.name, &user.uid);
+    format!(
+        "&user.DefaultInfo{{Name:{name:?}, UID:{uid:?}, Groups:{groups}, Extra:map[string][]string{extra}}}"
+    )
 }
 
 fn with_implied_groups(mut user: User) -> User {

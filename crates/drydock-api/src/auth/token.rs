@@ -19,6 +19,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING};
 use ring::signature::{EcdsaKeyPair, KeyPair as _, UnparsedPublicKey};
 use serde_json::{Value, json};
 
+use crate::auth::rbac::rule::quoted;
 use crate::auth::{User, account_name};
 use crate::meta;
 use crate::server::Server;
@@ -58,7 +59,7 @@ pub enum TokenError {
     NotYet,
     #[error("[invalid bearer token, service account token has been invalidated]")]
     Invalidated,
-    #[error("token audiences {found} is invalid for the target audiences {wanted}")]
+    #[error("[invalid bearer token, token audiences {found} is invalid for the target audiences {wanted}]")]
     Audience { found: String, wanted: String },
 }
 
@@ -277,8 +278,8 @@ pub(crate) fn user_of(server: &Server, token: &str, audiences: &[String]) -> Res
     let meant: Vec<String> =
         verified.audiences.iter().filter(|audience| audiences.contains(audience)).cloned().collect();
     if meant.is_empty() {
-        let found = format!("{:?}", verified.audiences);
-        return Err(TokenError::Audience { found, wanted: format!("{audiences:?}") });
+        let (found, wanted) = (quoted(&verified.audiences), quoted(audiences));
+        return Err(TokenError::Audience { found, wanted });
     }
     let mut looked = false;
     for support in &mut verified.rests_on {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::auth::legacy;
 use crate::auth::rbac::escalation;
+use crate::certificates;
 use crate::patch::{Writer, track_update};
 use crate::resource::options::WriteOptions;
 use crate::server::Cx;
@@ -111,12 +112,13 @@ pub(crate) fn admit(
             keep_other_doors(cx, &mut new, old);
         }
     }
-    let to_main = cx.path.subresource != "status";
+    let to_main = cx.path.subresource != "status" && !certificates::is_approval(cx);
     if old.is_none() && cx.kind.has_status() && !KEEPS_STATUS.contains(&cx.kind.plural()) {
         meta::carry_over_field(&mut new, None, "status");
     }
     cx.kind.apply_defaults(&mut new);
     escalation::check(cx, &new, old)?;
+    certificates::act(cx, &mut new, old)?;
     if ownership == Ownership::Track {
         track(cx, &mut new, old, options)?;
     }
@@ -189,6 +191,14 @@ fn keep_other_doors(cx: &Cx, new: &mut Value, old: &Value) {
         meta::carry_over_field(new, Some(&json!({ "status": status })), "status");
         if new["status"].is_null() {
             meta::carry_over_field(new, None, "status");
+        }
+        meta::set(new, "managedFields", owners);
+    } else if certificates::is_approval(cx) {
+        let conditions = new.pointer("/status/conditions").cloned();
+        let owners = new["metadata"].get("managedFields").cloned();
+        *new = old.clone();
+        if let Some(conditions) = conditions {
+            new["status"]["conditions"] = conditions;
         }
         meta::set(new, "managedFields", owners);
     } else if cx.kind.has_status() && cx.path.subresource != "binding" {

@@ -17,6 +17,7 @@ use http::{Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 use serde_json::Value;
 
+use crate::certificates;
 use crate::server::{Cx, Permit};
 use crate::status::ApiError;
 use crate::stored::{self, Object};
@@ -32,10 +33,11 @@ pub(crate) async fn answer(cx: &Cx, verb: &str, body: Body) -> Result<Response<B
     cx.check_scope(verb)?;
     // Before anything is done: a client must not learn too late that it cannot read the answer.
     cx.shape()?;
-    if !matches!(cx.path.subresource.as_str(), "" | "status") {
+    let decides = certificates::is_approval(cx);
+    if !matches!(cx.path.subresource.as_str(), "" | "status") && !decides {
         return subresource::answer(cx, verb, body).await;
     }
-    if cx.path.subresource == "status"
+    if (decides || cx.path.subresource == "status")
         && (!cx.kind.has_status() || !matches!(verb, "get" | "update" | "patch"))
     {
         return Err(ApiError::no_such_path());

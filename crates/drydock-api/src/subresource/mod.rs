@@ -16,6 +16,7 @@ use axum::body::Body;
 use http::Response;
 use hyper::upgrade::OnUpgrade;
 
+use crate::certificates;
 use crate::resource::update::{self, Change};
 use crate::resource::{admit::Ownership, options::WriteOptions};
 use crate::server::{Cx, Permit};
@@ -45,6 +46,15 @@ const fn extra(
 
 /// Subresources of single kinds; `status` and `scale` follow from the catalog.
 pub const EXTRAS: &[Extra] = &[
+    Extra {
+        group: certificates::GROUP,
+        ..extra(
+            certificates::PLURAL,
+            certificates::APPROVAL,
+            (certificates::GROUP, "v1", "CertificateSigningRequest"),
+            &["get", "patch", "update"],
+        )
+    },
     extra("namespaces", "finalize", ("", "v1", "Namespace"), &["update"]),
     extra("pods", "attach", ("", "v1", "PodAttachOptions"), &["create", "get"]),
     extra("pods", "binding", ("", "v1", "Binding"), &["create"]),

@@ -81,7 +81,12 @@ fn scale_of(object: &Value, spec: &Scale<'_>) -> Value {
         }
     }
     let mut status = json!({ "replicas": number(spec.status_replicas) });
-    if let Some(selector) = object.pointer(spec.selector).filter(|_| !spec.selector.is_empty()).map(selector_text).filter(|text| !text.is_empty()) {
+    if let Some(selector) = object
+        .pointer(spec.selector)
+        .filter(|_| !spec.selector.is_empty())
+        .map(selector_text)
+        .filter(|text| !text.is_empty())
+    {
         status["selector"] = selector.into();
     }
     json!({

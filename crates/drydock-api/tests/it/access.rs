@@ -442,7 +442,7 @@ async fn a_token_is_good_for_its_audience_alone() {
     let told = review(&world, token, &[]).await;
     assert_ne!(told["authenticated"], true);
     assert!(told["error"].as_str().unwrap().contains("is invalid for the target audiences"), "{told}");
-    assert_eq!(review(&world, "nonsense", &[]).await, json!({ "user": {} }));
+    assert_eq!(review(&world, "nonsense", &[]).await, json!({ "user": {}, "error": "invalid bearer token" }));
 }
 
 #[tokio::test]
