@@ -5,6 +5,7 @@
 //!
 //! Start at [`CustomKind::all`]. `node` is the parsed schema; `prune`, `check` and `cel` work along it.
 
+pub(crate) mod cel;
 pub(crate) mod check;
 #[cfg(test)]
 mod check_tests;
@@ -217,7 +218,26 @@ impl CustomKind {
         if old.is_none_or(|old| lists(old).is_empty()) {
             errors.extend(lists(new));
         }
+        errors.extend(self.check_rules(new, old, &errors));
         errors
+    }
+
+    /// Rules are evaluated only on objects whose shape is as it should be: they rely on it.
+    fn check_rules(&self, new: &Value, old: Option<&Value>, errors: &[FieldError]) -> Vec<FieldError> {
+        use crate::field::FieldErrorKind::{Invalid, NotSupported, Required, TooLong, TooMany, TypeInvalid};
+        if !self.node.has_rules {
+            return Vec::new();
+        }
+        let blocks = |error: &FieldError| {
+            matches!(error.kind, NotSupported | Required | TooLong | TooMany | TypeInvalid)
+        };
+        if !errors.iter().any(blocks) {
+            return cel::check(new, old, &self.node, "");
+        }
+        let detail = "some validation rules were not checked because the object was invalid; correct the existing \
+                      errors to complete validation";
+        let path = "<nil>".to_owned();
+        vec![FieldError { path, kind: Invalid, value: Some(Value::Null), detail: detail.to_owned() }]
     }
 
     /// A negative number of replicas would confuse whoever scales.

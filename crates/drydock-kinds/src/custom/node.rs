@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use regex::Regex;
 use serde_json::{Number, Value};
 
+use super::cel::Rule;
 use super::formats::Format;
 use super::pattern;
 use crate::schema::ListType;
@@ -30,6 +31,10 @@ pub(crate) struct Node {
     pub(crate) additional: Additional,
     pub(crate) items: Option<Box<Node>>,
     pub(crate) checks: Checks,
+    /// `x-kubernetes-validations`
+    pub(crate) rules: Vec<Rule>,
+    /// Whether there are rules here or below.
+    pub(crate) has_rules: bool,
 }
 
 /// What fields beyond the named ones an object may have.
@@ -137,8 +142,11 @@ impl Node {
     pub(crate) fn parse(schema: &Value) -> Self {
         let flag = |key: &str| schema[key] == true;
         let data_type = schema["type"].as_str().and_then(DataType::parse);
-        Self {
+        let rules = schema["x-kubernetes-validations"].as_array().into_iter().flatten();
+        let mut node = Self {
             data_type,
+            rules: rules.filter_map(|rule| Rule::compile(rule).ok()).collect(),
+            has_rules: false,
             int_or_string: flag("x-kubernetes-int-or-string"),
             nullable: flag("nullable"),
             open: flag("x-kubernetes-preserve-unknown-fields"),
@@ -154,7 +162,17 @@ impl Node {
             },
             items: schema["items"].is_object().then(|| Box::new(Self::parse(&schema["items"]))),
             checks: Checks::parse(schema, data_type),
-        }
+        };
+        node.has_rules = !node.rules.is_empty() || node.children().any(|child| child.has_rules);
+        node
+    }
+
+    fn children(&self) -> impl Iterator<Item = &Node> {
+        let additional = match &self.additional {
+            Additional::Of(node) => Some(&**node),
+            _ => None,
+        };
+        self.properties.values().chain(self.items.as_deref()).chain(additional)
     }
 
     /// The schema of a field, named or additional.

@@ -5,7 +5,9 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::custom::cel::{self, Rule};
 use crate::custom::check::check;
+use crate::custom::jsonpath::JsonPath;
 use crate::custom::node::Node;
 use crate::custom::{pattern, prune_value};
 use crate::field::{FieldError, Path};
@@ -67,6 +69,10 @@ pub(super) fn validate(schema: &Value, has_status: bool, path: &Path, errors: &m
         defaults(schema, path, errors);
     }
     allowed(schema, path, Some("in top-level metadata"), true, errors);
+    // Rules rely on the schema they stand in; with that broken, complaints about them would only confuse.
+    if errors.len() == before {
+        rules(schema, path, None, errors);
+    }
 }
 
 struct Position<'s> {
@@ -330,7 +336,11 @@ fn defaults(schema: &Value, path: &Path, errors: &mut Vec<FieldError>) {
         if pruned != *default {
             errors.push(FieldError::invalid(&at, default.clone(), "must not have unknown fields"));
         }
-        for mut error in check(default, None, &node, "") {
+        let mut found = check(default, None, &node, "");
+        if found.is_empty() {
+            found = cel::check(default, None, &node, "");
+        }
+        for mut error in found {
             error.path = match error.path.as_str() {
                 "<nil>" => error.path,
                 "" => at.to_string(),
@@ -501,4 +511,95 @@ fn map_keys(keys: &[&str], item: &Value, keys_path: &Path, item_path: &Path, err
             errors.push(FieldError::forbidden(&at.child("nullable"), why));
         }
     }
+}
+
+/// Validation rules. `scattered` is the list inside which an item cannot be found again after an update.
+fn rules(schema: &Value, path: &Path, scattered: Option<&Path>, errors: &mut Vec<FieldError>) {
+    for (index, rule) in list(schema, "/x-kubernetes-validations").iter().enumerate() {
+        one_rule(schema, rule, &path.child("x-kubernetes-validations").index(index), scattered, errors);
+    }
+    for (name, field) in fields(schema) {
+        rules(field, &path.child("properties").key(name), scattered, errors);
+    }
+    if schema["additionalProperties"].is_object() {
+        rules(&schema["additionalProperties"], &path.child("additionalProperties"), scattered, errors);
+    }
+    if schema["items"].is_object() {
+        let by_key = text(schema, "/x-kubernetes-list-type") == "map";
+        let scattered = if by_key { scattered } else { scattered.or(Some(path)) };
+        rules(&schema["items"], &path.child("items"), scattered, errors);
+    }
+}
+
+fn one_rule(
+    schema: &Value,
+    rule: &Value,
+    path: &Path,
+    scattered: Option<&Path>,
+    errors: &mut Vec<FieldError>,
+) {
+    const REASONS: [&str; 4] =
+        ["FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired"];
+    let (source, message) = (text(rule, "/rule"), text(rule, "/message"));
+    let blank = |key: &str| rule[key].as_str().is_some_and(|text| !text.is_empty() && text.trim().is_empty());
+    let broken = |text: &str| text.trim().contains(['\n', '\r']);
+    if source.trim().is_empty() {
+        errors.push(FieldError::required(&path.child("rule"), "rule is not specified"));
+        return;
+    }
+    if blank("message") {
+        errors.push(FieldError::invalid(&path.child("message"), message, "must be non-empty if specified"));
+    } else if broken(message) {
+        errors.push(FieldError::invalid(&path.child("message"), message, "must not contain line breaks"));
+    } else if broken(source) && message.is_empty() {
+        let why = "message must be specified if rule contains line breaks";
+        errors.push(FieldError::required(&path.child("message"), why));
+    }
+    if blank("messageExpression") {
+        let why = "messageExpression must be non-empty if specified";
+        errors.push(FieldError::required(&path.child("messageExpression"), why));
+    }
+    if let Some(reason) = rule["reason"].as_str().filter(|reason| !REASONS.contains(reason)) {
+        errors.push(FieldError::not_supported(&path.child("reason"), reason, &REASONS));
+    }
+    let field_path = text(rule, "/fieldPath");
+    if !field_path.is_empty() && !leads_somewhere(schema, field_path) {
+        errors.push(FieldError::invalid(&path.child("fieldPath"), field_path, "must be a valid path"));
+    }
+    match Rule::compile(rule) {
+        Err(error) => {
+            let why = format!("compilation failed: {error}");
+            errors.push(FieldError::invalid(&path.child("rule"), rule.clone(), why));
+        }
+        Ok(compiled) => match (compiled.uses_old_self, scattered) {
+            (true, Some(within)) => {
+                let why = format!(
+                    "oldSelf cannot be used on the uncorrelatable portion of the schema within {within}"
+                );
+                errors.push(FieldError::invalid(&path.child("rule"), source, why));
+            }
+            (false, _) if rule.get("optionalOldSelf").is_some() => {
+                let why = "may not be set if oldSelf is not used in rule";
+                errors.push(FieldError::invalid(
+                    &path.child("optionalOldSelf"),
+                    rule["optionalOldSelf"].clone(),
+                    why,
+                ));
+            }
+            _ => {}
+        },
+    }
+}
+
+fn leads_somewhere(schema: &Value, path: &str) -> bool {
+    let Some(parsed) = JsonPath::parse(path).filter(|_| path.starts_with('.') || path.starts_with('['))
+    else {
+        return false;
+    };
+    let step = |schema: &'_ Value, name: &str| -> Option<Value> {
+        let named = schema["properties"].get(name);
+        named.or_else(|| schema.get("additionalProperties").filter(|extra| extra.is_object())).cloned()
+    };
+    let names = parsed.fields().unwrap_or_default();
+    !names.is_empty() && names.iter().try_fold(schema.clone(), |schema, name| step(&schema, name)).is_some()
 }

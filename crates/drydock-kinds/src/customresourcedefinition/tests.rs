@@ -240,3 +240,28 @@ fn a_version_that_was_stored_stays() {
         "{texts:?}"
     );
 }
+
+#[test]
+fn rules_are_compiled_when_they_are_written() {
+    let rule = |rule: Value| json!({ "type": "object", "x-kubernetes-validations": [rule] });
+    check_field(rule(json!({ "rule": "self == self" })), &[]);
+    check_field(
+        rule(json!({ "rule": "self.a ==" })),
+        &[
+            r#"ROOT.x-kubernetes-validations[0].rule: Invalid value: {"rule":"self.a =="}: compilation failed: ERROR: <input>:1:10: Syntax error: mismatched input '<EOF>'"#,
+        ],
+    );
+    check_field(
+        rule(json!({ "rule": "true", "fieldPath": ".nowhere", "reason": "Because" })),
+        &[
+            r#"ROOT.x-kubernetes-validations[0].reason: Unsupported value: "Because": supported values: "FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired""#,
+            r#"ROOT.x-kubernetes-validations[0].fieldPath: Invalid value: ".nowhere": must be a valid path"#,
+        ],
+    );
+    check_field(
+        json!({ "type": "array", "items": { "type": "string", "x-kubernetes-validations": [{ "rule": "self == oldSelf" }] } }),
+        &[
+            r#"ROOT.items.x-kubernetes-validations[0].rule: Invalid value: "self == oldSelf": oldSelf cannot be used on the uncorrelatable portion of the schema within ROOT"#,
+        ],
+    );
+}
