@@ -40,14 +40,14 @@ metadata: { name: single }
 spec: { containers: [{ name: main, image: "example/single:1" }] }
 "#;
 
-struct Kubectl {
+pub struct Kubectl {
     program: PathBuf,
     home: PathBuf,
 }
 
 impl Kubectl {
     /// Runs a command line (words are split at spaces); stdout with stderr behind it, and whether it succeeded.
-    async fn run(&self, line: &str) -> (bool, String) {
+    pub async fn run(&self, line: &str) -> (bool, String) {
         let output = Command::new(&self.program)
             .args(line.split(' '))
             .env("HOME", &self.home)
@@ -60,24 +60,40 @@ impl Kubectl {
         (output.status.success(), String::from_utf8(text).unwrap())
     }
 
+    /// The program's name, such as `kubectl.1.30`.
+    pub fn name(&self) -> String {
+        self.program.file_name().unwrap().to_string_lossy().into_owned()
+    }
+
+    /// A file beside its kubeconfig; the path.
+    pub fn write(&self, name: &str, content: &str) -> String {
+        let path = self.home.join(name);
+        std::fs::write(&path, content).unwrap();
+        path.display().to_string()
+    }
+
     #[track_caller]
     fn check(line: &str, outcome: (bool, String), expect: &str) {
         let (succeeded, text) = outcome;
         assert!(succeeded && text.contains(expect), "`kubectl {line}` lacks {expect:?}:\n{text}");
     }
 
-    async fn expect(&self, line: &str, expect: &str) {
+    pub async fn expect(&self, line: &str, expect: &str) {
         Self::check(line, self.run(line).await, expect);
     }
 }
 
 /// Every wanted kubectl on this machine; says so when there is none.
 fn found() -> Vec<PathBuf> {
+    found_versions(VERSIONS)
+}
+
+pub fn found_versions(versions: &[&str]) -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders: Vec<PathBuf> = std::env::split_paths(&path).chain([PathBuf::from(SDK)]).collect();
     let find = |name: &str| folders.iter().map(|folder| folder.join(name)).find(|file| file.is_file());
     let mut programs: Vec<PathBuf> =
-        VERSIONS.iter().filter_map(|version| find(&format!("kubectl.{version}"))).collect();
+        versions.iter().filter_map(|version| find(&format!("kubectl.{version}"))).collect();
     if programs.is_empty() {
         programs.extend(find("kubectl"));
     }
@@ -87,7 +103,7 @@ fn found() -> Vec<PathBuf> {
     programs
 }
 
-async fn kubectl(world: &World, program: &Path, port: u16) -> Kubectl {
+pub async fn kubectl(world: &World, program: &Path, port: u16) -> Kubectl {
     let home = world.folder.path().join(program.file_name().unwrap());
     std::fs::create_dir_all(&home).unwrap();
     world.pki.write_kubeconfig(&home.join("kubeconfig"), &format!("https://127.0.0.1:{port}")).unwrap();

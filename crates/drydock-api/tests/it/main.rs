@@ -7,6 +7,7 @@ mod admission;
 mod crud;
 mod custom;
 mod kubectl;
+mod kubectl_versions;
 mod limits;
 mod listing;
 mod negotiation;
