@@ -238,6 +238,18 @@ impl ServedKind {
         }
     }
 
+    /// `GROUP/VERSION/KIND` of the form in which objects are stored.
+    pub fn stored_name(&self) -> String {
+        let (group, version) = match &self.origin {
+            Origin::Builtin(spec) => match &spec.stored {
+                Some(stored) => (stored.group, stored.version),
+                None => (spec.group, spec.version),
+            },
+            Origin::Custom(kind) => (kind.group.as_str(), kind.storage_version.as_str()),
+        };
+        format!("{group}/{version}/{}", self.kind())
+    }
+
     /// Whether stored objects can be handed out as they lie there, given that they name this version.
     pub fn reads_as_stored(&self) -> bool {
         matches!(self.origin, Origin::Builtin(spec) if spec.stored.is_none())

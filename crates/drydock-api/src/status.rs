@@ -77,12 +77,13 @@ impl ApiError {
     /// No such path or resource.
     pub fn no_such_path() -> Self {
         let message = "the server could not find the requested resource";
-        Self::new(StatusCode::NOT_FOUND, "NotFound", message).detail("causes", json!([]))
+        Self { details: Some(Box::new(json!({}))), ..Self::new(StatusCode::NOT_FOUND, "NotFound", message) }
     }
 
     pub fn method_not_allowed() -> Self {
         let message = "the server does not allow this method on the requested resource";
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
+        let error = Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message);
+        Self { details: Some(Box::new(json!({}))), ..error }
     }
 
     pub fn already_exists(group: &str, plural: &str, name: &str) -> Self {

@@ -9,6 +9,7 @@ use crate::{Column, KindSpec, NameRule, Selectable};
 
 pub const KIND: KindSpec = KindSpec::cluster::<Namespace>()
     .short_names(&["ns"])
+    .verbs(&["create", "delete", "get", "list", "patch", "update", "watch"])
     .with_status()
     .named(NameRule::Label)
     .default_with(default)

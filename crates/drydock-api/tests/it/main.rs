@@ -6,6 +6,7 @@ mod access;
 mod admission;
 mod crud;
 mod custom;
+mod discovery;
 mod kubectl;
 mod kubectl_versions;
 mod limits;
