@@ -17,6 +17,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
@@ -78,7 +79,7 @@ namespaced!(
     ServiceAccount,
     StatefulSet,
 );
-cluster_scoped!(Namespace, Node, PersistentVolume, StorageClass);
+cluster_scoped!(ClusterRole, Namespace, Node, PersistentVolume, StorageClass);
 
 /// A write the server refused or that did not reach it.
 #[derive(Debug, thiserror::Error)]

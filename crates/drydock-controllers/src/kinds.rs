@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
@@ -48,6 +49,7 @@ pub struct Kinds {
     pub root_cas: Arc<Kind<ConfigMap>>,
     pub autoscalers: Arc<Kind<HorizontalPodAutoscaler>>,
     pub budgets: Arc<Kind<PodDisruptionBudget>>,
+    pub cluster_roles: Arc<Kind<ClusterRole>>,
 }
 
 /// A kind of whatever type, as far as its metadata goes.
@@ -106,6 +108,7 @@ impl Kinds {
             root_cas: Kind::with(client.clone(), only_root_cas),
             autoscalers: Kind::new(client.clone()),
             budgets: Kind::new(client.clone()),
+            cluster_roles: Kind::new(client.clone()),
         }
     }
 
@@ -138,6 +141,7 @@ impl Kinds {
             &self.service_accounts,
             &self.autoscalers,
             &self.budgets,
+            &self.cluster_roles,
         ]
     }
 }

@@ -7,6 +7,7 @@
 //! Start at [`run`]. One folder per controller, each read from its `mod.rs`: observe, plan (pure),
 //! act, status.
 
+mod aggregation;
 mod cache;
 mod claims;
 mod controller;

@@ -15,8 +15,8 @@ use crate::cx::{Config, Cx};
 use crate::events::{Recorder, write_events};
 use crate::supervise::supervise;
 use crate::{
-    claims, cronjob, daemonset, deployment, disruption, endpoints, garbage, hpa, job, namespace, replicaset,
-    scheduler, serviceaccount, statefulset,
+    aggregation, claims, cronjob, daemonset, deployment, disruption, endpoints, garbage, hpa, job, namespace,
+    replicaset, scheduler, serviceaccount, statefulset,
 };
 
 /// Between tries to make the default StorageClass, while the server is not up yet.
@@ -39,6 +39,7 @@ fn controllers() -> Vec<Controller> {
         endpoints::controller(),
         disruption::controller(),
         serviceaccount::controller(),
+        aggregation::controller(),
         namespace::controller(),
         garbage::controller(),
     ]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A helper that unwraps nothing has failed its test, as it should.
 
+mod aggregation;
 mod autoscaling;
 mod cleanup;
 mod kubelet;
