@@ -7,8 +7,10 @@
 //! delete) -> `resource::admit` (what is stored) -> the store; `watch` brings it back out.
 
 mod admission;
+mod audit;
 mod auth;
 mod bootstrap;
+mod bounds;
 mod certificates;
 mod custom;
 mod discovery;
@@ -35,6 +37,7 @@ mod subresource;
 mod watch;
 mod wire;
 
+pub use audit::AuditConfig;
 pub use auth::{MASTERS, User};
 pub use keyring::{Keyring, SEALED};
 pub use node::{NoNode, NodeBackend};

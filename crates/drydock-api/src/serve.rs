@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -15,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::Peer;
 use crate::auth::user_of_certificate;
 use crate::server::Api;
 
@@ -29,7 +31,7 @@ const DRAIN: Duration = Duration::from_secs(3);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    #[error("the API listens on loopback addresses only, not on `{0}`")]
+    #[error("the API listens on loopback addresses only unless it is told otherwise, not on `{0}`")]
     NotLoopback(SocketAddr),
     #[error("cannot use the listener")]
     Listener(#[from] std::io::Error),
@@ -44,7 +46,7 @@ impl Api {
         shutdown: CancellationToken,
     ) -> Result<(), ServeError> {
         let address = listener.local_addr()?;
-        if !address.ip().is_loopback() {
+        if !address.ip().is_loopback() && !self.config().beyond_loopback {
             return Err(ServeError::NotLoopback(address));
         }
         let acceptor = TlsAcceptor::from(tls);
@@ -53,8 +55,8 @@ impl Api {
         while let Some(place) = shutdown.run_until_cancelled(places.clone().acquire_owned()).await {
             let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await else { break };
             while connections.try_join_next().is_some() {}
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
+            let (stream, from) = match accepted {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -65,7 +67,7 @@ impl Api {
             let _ = stream.set_nodelay(true);
             let (api, acceptor, shutdown) = (self.clone(), acceptor.clone(), shutdown.clone());
             connections.spawn(async move {
-                api.connection(stream, acceptor, shutdown).await;
+                api.connection_from(Some(Peer(from.ip())), stream, acceptor, shutdown).await;
                 drop(place);
             });
         }
@@ -87,6 +89,16 @@ impl Api {
         acceptor: TlsAcceptor,
         shutdown: CancellationToken,
     ) {
+        self.connection_from(None, stream, acceptor, shutdown).await;
+    }
+
+    async fn connection_from(
+        &self,
+        peer: Option<Peer>,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        acceptor: TlsAcceptor,
+        shutdown: CancellationToken,
+    ) {
         let tls = match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
             Ok(Ok(tls)) => tls,
             Ok(Err(error)) => return tracing::debug!(%error, "the TLS handshake failed"),
@@ -95,7 +107,13 @@ impl Api {
         let certificate = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         let user = certificate.and_then(user_of_certificate);
         let api = self.clone();
+        let asked = Arc::new(AtomicBool::new(false));
+        let seen = asked.clone();
         let service = hyper::service::service_fn(move |mut request: Request<hyper::body::Incoming>| {
+            seen.store(true, Ordering::Relaxed);
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(peer);
+            }
             if let Some(user) = &user {
                 request.extensions_mut().insert(user.clone());
             }
@@ -105,8 +123,16 @@ impl Api {
         let builder = builder();
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(tls), service);
         let mut connection = std::pin::pin!(connection);
+        // Whoever connects and says nothing takes a place away from others.
+        let silent = async {
+            tokio::time::sleep(self.config().first_request_timeout).await;
+            if asked.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        };
         let served = tokio::select! {
             served = connection.as_mut() => served,
+            () = silent => return tracing::debug!("a connection that asked for nothing is closed"),
             () = shutdown.cancelled() => {
                 connection.as_mut().graceful_shutdown();
                 connection.await

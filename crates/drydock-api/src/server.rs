@@ -1,11 +1,13 @@
 //! The one entry for every request: who, what, may they, and then the handler.
 //!
-//! HTTP connections and in-process clients end in the same [`Server::answer`]. Bounds live here: body size, requests
-//! in flight, time per request, watches in flight.
+//! HTTP connections and in-process clients end in the same [`Server::answer`]. How much anybody may ask at once
+//! decides `bounds`; what was asked is told to `audit`.
 
 use std::convert::Infallible;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use drydock_store::Store;
@@ -13,12 +15,15 @@ use futures::FutureExt as _;
 use http::{HeaderMap, Method, Request, Response};
 use hyper::upgrade::OnUpgrade;
 use jiff::Timestamp;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::{AuditConfig, AuditLog, Record, Story};
 use crate::auth::rbac::cache::PolicyCache;
 use crate::auth::token::TokenCache;
 use crate::auth::{self, Attributes, MASTERS, User};
+pub(crate) use crate::bounds::Permit;
+use crate::bounds::{Bounds, Sort};
 use crate::node::NodeBackend;
 use crate::pki::Pki;
 use crate::request::{Query, ResourcePath, Target};
@@ -35,12 +40,24 @@ pub struct ApiConfig {
     /// Service addresses are taken from this network (first three octets fixed by its prefix).
     pub service_network: crate::service_ip::Network,
     pub max_body_bytes: usize,
-    /// Requests in flight from outside our process; more are answered 429.
-    pub max_requests: usize,
-    /// Watches and log streams in flight from outside our process.
+    pub max_uri_bytes: usize,
+    /// Requests that read, in flight from outside our process; more are answered 429.
+    pub max_reads: usize,
+    /// Requests that change something, likewise.
+    pub max_writes: usize,
+    /// Watches and streams in flight from outside our process.
     pub max_watches: usize,
+    /// Requests per second of one user who is no administrator, and how many may come at once.
+    pub user_rate: u32,
+    pub user_burst: u32,
     /// For requests that are neither watches nor streams.
     pub request_timeout: Duration,
+    /// How long a connection may take to ask for the first time.
+    pub first_request_timeout: Duration,
+    /// Whether listeners on other addresses than loopback are served.
+    pub beyond_loopback: bool,
+    /// Where to record who asked for what.
+    pub audit: Option<AuditConfig>,
     /// How often a watch that asked for bookmarks gets one while nothing happens.
     pub bookmark_interval: Duration,
 }
@@ -51,9 +68,16 @@ impl Default for ApiConfig {
             port: 6443,
             service_network: crate::service_ip::Network::default(),
             max_body_bytes: 3 << 20,
-            max_requests: 400,
+            max_uri_bytes: 32 << 10,
+            max_reads: 400,
+            max_writes: 200,
             max_watches: 2000,
+            user_rate: 1000,
+            user_burst: 5000,
             request_timeout: Duration::from_secs(60),
+            first_request_timeout: Duration::from_secs(30),
+            beyond_loopback: false,
+            audit: None,
             bookmark_interval: Duration::from_secs(60),
         }
     }
@@ -82,8 +106,8 @@ pub(crate) struct Server {
     pub policy: PolicyCache,
     /// Tokens that were found good, with what that rests on.
     pub tokens: TokenCache,
-    requests: Arc<Semaphore>,
-    watches: Arc<Semaphore>,
+    bounds: Bounds,
+    audit: Option<AuditLog>,
 }
 
 /// One request on its way through the handlers.
@@ -107,9 +131,19 @@ impl Api {
         pki: Arc<Pki>,
         node: Arc<dyn NodeBackend>,
     ) -> Result<Self, ApiError> {
+        let unusable = |path: &Path| {
+            let path = path.display().to_string();
+            move |error: io::Error| {
+                ApiError::internal(format!("cannot write the audit log `{path}`: {error}"))
+            }
+        };
+        let audit = config.audit.clone().map(|audit| {
+            let unusable = unusable(&audit.path);
+            AuditLog::open(audit).map_err(unusable)
+        });
         let server = Arc::new(Server {
-            requests: Arc::new(Semaphore::new(config.max_requests)),
-            watches: Arc::new(Semaphore::new(config.max_watches)),
+            bounds: Bounds::new(&config),
+            audit: audit.transpose()?,
             custom: custom::Registry::default(),
             documents: openapi::Documents::default(),
             service_addresses: Mutex::new(()),
@@ -128,6 +162,10 @@ impl Api {
         expiry::start(&server);
         renewal::start(&server);
         Ok(Self { server })
+    }
+
+    pub(crate) fn config(&self) -> &ApiConfig {
+        &self.server.config
     }
 
     /// Brings the objects every cluster has from its start back into the shape they need, as every start does.
@@ -176,15 +214,15 @@ impl Server {
     pub(crate) async fn answer(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
         let is_head = request.method() == Method::HEAD;
         let wishes = Wishes::of(&request);
-        let mut response = match self.handle(request).await {
-            Ok(response) => response,
-            Err(error) => {
-                if error.code.is_server_error() {
-                    tracing::warn!(code = error.code.as_u16(), "{}", error.message);
-                }
-                wire::error(&error)
+        let mut record = Record::of(self.audit.as_ref(), &request, self.now());
+        let outcome = self.clone().handle(request, &mut record.story).await;
+        record.end(&outcome, self.now());
+        let mut response = outcome.unwrap_or_else(|error| {
+            if error.code.is_server_error() {
+                tracing::warn!(code = error.code.as_u16(), "{}", error.message);
             }
-        };
+            wire::error(&error)
+        });
         response = wishes.fulfil(response);
         if is_head {
             *response.body_mut() = Body::empty();
@@ -192,18 +230,21 @@ impl Server {
         response
     }
 
-    async fn handle(self: Arc<Self>, mut request: Request<Body>) -> Result<Response<Body>, ApiError> {
+    async fn handle(
+        self: Arc<Self>,
+        mut request: Request<Body>,
+        story: &mut Story,
+    ) -> Result<Response<Body>, ApiError> {
         let connection = request.extensions_mut().remove::<User>();
+        self.check_uri(&request)?;
         let caller = auth::authenticate(&self, connection, request.headers(), request.uri().path())?;
+        story.caller = Some(caller);
         let query = Query::of(request.uri());
         match Target::parse(request.uri().path())? {
             Target::Other(path) => {
                 let verb = request.method().as_str().to_ascii_lowercase();
-                let wanted = Attributes::of_path(&path, &verb);
-                let acting = auth::impersonate::wanted(&self, &caller, request.headers(), &wanted)?;
-                let user = acting.unwrap_or(caller);
-                auth::authorize(&self, &user, &wanted)?;
-                let _permit = self.admit(&user, false)?;
+                let user = self.allow(story, request.headers(), &Attributes::of_path(&path, &verb))?;
+                let _permit = self.bounds.admit(&user, Sort::of(&verb, false), Instant::now())?;
                 let (parts, body) = request.into_parts();
                 if let Some(answer) = auth::oidc::answer(&self, &path, &parts.method) {
                     return answer;
@@ -213,30 +254,57 @@ impl Server {
                     None => discovery::answer(&self, &path, &Request::from_parts(parts, body)),
                 }
             }
-            Target::Resource(path) => self.handle_resource(caller, path, query, request).await,
+            Target::Resource(path) => self.handle_resource(story, path, query, request).await,
         }
+    }
+
+    /// Long paths and queries cost before anything is decided.
+    fn check_uri(&self, request: &Request<Body>) -> Result<(), ApiError> {
+        let uri = request.uri();
+        let length = uri.path().len() + uri.query().map_or(0, str::len);
+        match length > self.config.max_uri_bytes {
+            true => Err(ApiError::uri_too_long(self.config.max_uri_bytes)),
+            false => Ok(()),
+        }
+    }
+
+    /// The user who acts, when roles allow what is `wanted`.
+    fn allow(
+        &self,
+        story: &mut Story,
+        headers: &HeaderMap,
+        wanted: &Attributes<'_>,
+    ) -> Result<User, ApiError> {
+        let caller = story.caller.clone().ok_or_else(ApiError::unauthorized)?;
+        story.allowed = Some(false);
+        story.acting = auth::impersonate::wanted(self, &caller, headers, wanted)?;
+        let user = story.acting.clone().unwrap_or(caller);
+        auth::authorize(self, &user, wanted)?;
+        story.allowed = Some(true);
+        Ok(user)
     }
 
     async fn handle_resource(
         self: Arc<Self>,
-        caller: User,
+        story: &mut Story,
         path: ResourcePath,
         query: Query,
         request: Request<Body>,
     ) -> Result<Response<Body>, ApiError> {
         let verb = path.verb(request.method(), &query);
+        let long_running = path.is_long_running(verb);
+        (story.verb, story.path, story.long_running) = (verb.to_owned(), Some(path.clone()), long_running);
         let wanted = Attributes::of(&path, verb, &query);
-        let acting = auth::impersonate::wanted(&self, &caller, request.headers(), &wanted)?;
-        let user = acting.unwrap_or(caller);
-        auth::authorize(&self, &user, &wanted)?;
+        let user = self.allow(story, request.headers(), &wanted)?;
         if path.is_command() {
             // Whoever may only read pods must not run commands in them by asking with GET.
             auth::authorize(&self, &user, &Attributes { verb: "create", ..wanted })?;
         }
-        let long_running = path.is_long_running(verb);
-        let permit = self.admit(&user, long_running)?;
+        let permit = self.bounds.admit(&user, Sort::of(verb, long_running), Instant::now())?;
+        let timeout = self.config.request_timeout;
         if review::is_review(&path) {
-            return review::answer(&self, &user, &path, request).await;
+            let answer = Box::pin(review::answer(&self, &user, &path, request));
+            return tokio::time::timeout(timeout, answer).await.map_err(|_| ApiError::timeout())?;
         }
         if metrics::is_metrics(&self, &path) {
             return metrics::answer(&self, &path, &query, request.method());
@@ -250,30 +318,8 @@ impl Server {
             let upgrade = parts.extensions.remove::<OnUpgrade>();
             return resource::stream(cx, verb, permit, upgrade).await;
         }
-        let timeout = self.config.request_timeout;
         // Boxed: the write path's state is large, and most of it is unused by most requests.
         let answer = Box::pin(resource::answer(&cx, verb, body));
         tokio::time::timeout(timeout, answer).await.map_err(|_| ApiError::timeout())?
     }
-
-    /// A place among the requests in flight. Our own clients are bounded by what they are, not here.
-    fn admit(&self, user: &User, long_running: bool) -> Result<Permit, ApiError> {
-        if user.internal {
-            return Ok(Permit::default());
-        }
-        let (places, what) = match long_running {
-            true => (&self.watches, "watches"),
-            false => (&self.requests, "requests"),
-        };
-        let permit = places.clone().try_acquire_owned();
-        let refused =
-            |_| ApiError::too_many_requests(format!("too many {what} at once, please try again later"));
-        Ok(Permit { _held: Some(permit.map_err(refused)?) })
-    }
-}
-
-/// Held as long as a request, watch or stream lasts.
-#[derive(Debug, Default)]
-pub(crate) struct Permit {
-    _held: Option<tokio::sync::OwnedSemaphorePermit>,
 }

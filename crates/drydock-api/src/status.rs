@@ -189,6 +189,17 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message)
     }
 
+    pub fn uri_too_long(limit: usize) -> Self {
+        let message = format!("Request URI too long: limit is {limit}");
+        Self::new(StatusCode::URI_TOO_LONG, "RequestURITooLong", message)
+    }
+
+    /// Never sent: how the audit log calls a request that nobody waited for.
+    pub fn client_gone() -> Self {
+        let code = StatusCode::from_u16(499).unwrap_or(StatusCode::REQUEST_TIMEOUT);
+        Self::new(code, "ClientClosedRequest", "the client went away before the answer")
+    }
+
     pub fn unsupported_media_type(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message)
     }

@@ -12,7 +12,8 @@ use crate::folder::Folder;
 
 const POLL: Duration = Duration::from_millis(20);
 /// Parts of the folder that hold objects and volumes. The rest (logs) is kept.
-const STATE: &[&str] = &["store.redb", "store.journal-a", "store.journal-b", "pki", "kubeconfig", "node", "daemon.json"];
+const STATE: &[&str] =
+    &["store.redb", "store.journal-a", "store.journal-b", "pki", "kubeconfig", "node", "daemon.json"];
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

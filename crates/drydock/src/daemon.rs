@@ -94,7 +94,8 @@ async fn start_api(
     let address = listener.local_addr().map_err(Error::Listen)?;
     let joined = |error: tokio::task::JoinError| Error::Api(error.to_string());
     let (store, pki) = (store.await.map_err(joined)??, Arc::new(pki.await.map_err(joined)??));
-    let api_config = ApiConfig { port: address.port(), ..ApiConfig::default() };
+    let audit = config.audit_log.clone().map(drydock_api::AuditConfig::new);
+    let api_config = ApiConfig { port: address.port(), audit, ..ApiConfig::default() };
     let api = Api::new(api_config, store, pki.clone(), backend)
         .await
         .map_err(|error| Error::Api(error.to_string()))?;

@@ -32,12 +32,14 @@ pub struct Config {
     pub http_port: u16,
     /// Kinds whose objects are sealed in the store's file, as `PLURAL` or `PLURAL.GROUP`.
     pub sealed_kinds: Vec<String>,
+    /// Where to record who asked the API for what; nowhere without.
+    pub audit_log: Option<PathBuf>,
 }
 
 impl Config {
     pub fn new(folder: PathBuf, images: PathBuf) -> Self {
         let sealed_kinds = drydock_api::SEALED.iter().map(|kind| (*kind).to_owned()).collect();
-        Self { folder, images, api_port: 6443, http_port: 8080, sealed_kinds }
+        Self { folder, images, api_port: 6443, http_port: 8080, sealed_kinds, audit_log: None }
     }
 }
 

@@ -51,11 +51,7 @@ fn options(cx: &Cx, pod: &Value) -> Result<LogOptions, ApiError> {
         Some("Stdout") => Some(Output::Stdout),
         Some("Stderr") => Some(Output::Stderr),
         Some(other) => {
-            wrong.push(FieldError::not_supported(
-                &Path::root("stream"),
-                other,
-                &["All", "Stderr", "Stdout"],
-            ));
+            wrong.push(FieldError::not_supported(&Path::root("stream"), other, &["All", "Stderr", "Stdout"]));
             None
         }
     };

@@ -151,3 +151,97 @@ async fn every_kind_in_discovery_can_be_listed_and_has_a_document() {
         assert_eq!((status, &document["openapi"]), (200, &"3.0.0".into()), "{url}");
     }
 }
+
+#[tokio::test]
+async fn a_path_or_query_beyond_measure_is_refused() {
+    let world = world().await;
+    let uri = format!("/api/v1/pods?labelSelector={}", "a".repeat(40 << 10));
+    let (status, answer) = ask(&world.api, Request::get(uri), Body::empty()).await;
+    assert_eq!((status, &answer["kind"]), (414, &"Status".into()));
+}
+
+/// An API with bounds of its own.
+async fn bounded(config: ApiConfig) -> World {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("store.redb")).unwrap();
+    let pki = Arc::new(Pki::open(&folder.path().join("pki")).unwrap());
+    let api = Api::new(config, store, pki.clone(), Arc::new(NoNode)).await.unwrap();
+    World { client: api.client(), api, pki, folder }
+}
+
+#[tokio::test]
+async fn a_body_that_never_comes_is_not_waited_for() {
+    // Long enough for what the API writes at its start.
+    let timeout = std::time::Duration::from_secs(5);
+    let world = bounded(ApiConfig { request_timeout: timeout, ..ApiConfig::default() }).await;
+    let never = || Body::from_stream(futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
+    let ask = |path: &'static str| ask(&world.api, Request::post(path), never());
+    let (object, review) = tokio::join!(
+        ask("/api/v1/namespaces/default/configmaps"),
+        ask("/apis/authentication.k8s.io/v1/tokenreviews")
+    );
+    for (status, answer) in [object, review] {
+        assert_eq!((status, &answer["reason"]), (504, &"Timeout".into()));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_asks_for_nothing_is_closed() {
+    use tokio::io::AsyncReadExt as _;
+    let timeout = std::time::Duration::from_millis(50);
+    let world = bounded(ApiConfig { first_request_timeout: timeout, ..ApiConfig::default() }).await;
+    let (port, _shutdown) = crate::serve(&world).await;
+    let mut tls = crate::connect(&world, port).await;
+    let mut rest = Vec::new();
+    // Ends, whatever the goodbye looks like.
+    let _ = tls.read_to_end(&mut rest).await;
+    assert_eq!(rest, b"");
+}
+
+#[tokio::test]
+async fn another_address_than_loopback_is_served_only_when_asked() {
+    let world = world().await;
+    let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let refused = world.api.serve(listener, world.pki.server_tls().unwrap(), stop.clone()).await;
+    assert!(refused.unwrap_err().to_string().contains("loopback addresses only"));
+    let open = bounded(ApiConfig { beyond_loopback: true, ..ApiConfig::default() }).await;
+    let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();
+    stop.cancel();
+    open.api.serve(listener, open.pki.server_tls().unwrap(), stop).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_audit_log_tells_who_asked_for_what_and_never_a_body() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.log");
+    let config =
+        ApiConfig { audit: Some(drydock_api::AuditConfig::new(path.clone())), ..ApiConfig::default() };
+    let world = bounded(config).await;
+    let secret = r#"{"metadata":{"name":"s"},"stringData":{"password":"hunter2"}}"#;
+    ask(&world.api, Request::post("/api/v1/namespaces/default/secrets"), secret).await;
+    let as_jane = Request::get("/api/v1/namespaces/default/secrets/s")
+        .header("impersonate-user", "jane")
+        .header("user-agent", "kubectl/v1.33");
+    assert_eq!(ask(&world.api, as_jane, Body::empty()).await.0, 403);
+    let (port, _shutdown) = crate::serve(&world).await;
+    assert_eq!(crate::plain_request(&world, port, Request::get("/api"), "").await.0, 401);
+    let read = || std::fs::read_to_string(&path).unwrap();
+    while read().lines().count() < 3 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let text = read();
+    assert!(!text.contains("hunter2"), "{text}");
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events.len(), 3, "our own clients are left out: {text}");
+    assert_eq!((&events[0]["verb"], &events[0]["responseStatus"]["code"]), (&"create".into(), &201.into()));
+    assert_eq!(events[0]["user"]["username"], "admin");
+    assert_eq!(events[1]["impersonatedUser"]["username"], "jane");
+    assert_eq!(events[1]["userAgent"], "kubectl/v1.33");
+    assert_eq!(events[1]["objectRef"]["name"], "s");
+    assert_eq!(events[1]["responseStatus"]["reason"], "Forbidden");
+    assert_eq!(
+        (&events[2]["responseStatus"]["code"], &events[2]["sourceIPs"][0]),
+        (&401.into(), &"127.0.0.1".into())
+    );
+}

@@ -88,14 +88,8 @@ pub async fn serve(world: &World) -> (u16, CancellationToken) {
     (port, shutdown)
 }
 
-/// One request over TLS without any client certificate: status code and body.
-pub async fn plain_request(
-    world: &World,
-    port: u16,
-    request: http::request::Builder,
-    body: &str,
-) -> (u16, String) {
-    use http_body_util::BodyExt as _;
+/// A TLS connection without any client certificate.
+pub async fn connect(world: &World, port: u16) -> tokio_rustls::client::TlsStream<tokio::net::TcpStream> {
     use rustls::pki_types::{CertificateDer, pem::PemObject as _};
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = rustls::RootCertStore::empty();
@@ -107,7 +101,18 @@ pub async fn plain_request(
         .with_no_client_auth();
     let stream = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
     let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
-    let tls = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+    tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+}
+
+/// One request over TLS without any client certificate: status code and body.
+pub async fn plain_request(
+    world: &World,
+    port: u16,
+    request: http::request::Builder,
+    body: &str,
+) -> (u16, String) {
+    use http_body_util::BodyExt as _;
+    let tls = connect(world, port).await;
     let io = hyper_util::rt::TokioIo::new(tls);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
     tokio::spawn(connection);

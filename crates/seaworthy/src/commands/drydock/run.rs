@@ -20,6 +20,10 @@ pub struct Run {
     /// always kept so
     #[arg(long = "seal", value_name = "KIND", env = "SEAWORTHY_SEAL", value_delimiter = ',')]
     seal: Vec<String>,
+
+    /// Record in this file who asked the API for what, as JSON lines; files of 100 MiB are put aside, five are kept
+    #[arg(long, value_name = "FILE", env = "SEAWORTHY_AUDIT_LOG")]
+    audit_log: Option<std::path::PathBuf>,
 }
 
 impl Run {
@@ -31,6 +35,7 @@ impl Run {
             ..Config::new(cx.home.drydock(), cx.home.images())
         };
         config.sealed_kinds.extend(self.seal);
+        config.audit_log = self.audit_log;
         drydock::run(config).await.or_fail(Kind::Cluster, "drydock cannot run")
     }
 }
