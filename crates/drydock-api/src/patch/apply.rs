@@ -9,16 +9,19 @@ use serde_json::{Value, json};
 
 use super::conflict::Conflicts;
 use super::fieldset::FieldSet;
+use super::last_applied;
 use super::managers::{self, Manager, Operation};
 use super::merge::merge;
 use super::ownership::{conflicts, excluded, take_away};
 use super::remove::remove;
+use super::sound;
 use super::tracking::{Writer, stamp};
-use super::walk::{compare, fields_of, with_named_parents};
+use super::walk::{Difference, compare, fields_of, with_named_parents};
 
 /// Who owned the fields of an object that nobody applied before.
 const BEFORE_FIRST_APPLY: &str = "before-first-apply";
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// The one manager that may have applied from the client before.
+const KUBECTL: &str = "kubectl";
 
 /// One apply request.
 #[derive(Debug, Clone, Copy)]
@@ -42,12 +45,14 @@ pub enum ApplyError {
     /// Answer 400.
     #[error("metadata.managedFields must be nil")]
     ManagedFieldsInConfig,
-    /// Answer 400.
+    /// Answer 500, as every API server does.
     #[error("{0}")]
     BadConfig(String),
 }
 
 /// The object after the apply, `managedFields` included. Equal to `live` when nothing changes: then do not write.
+///
+/// May hold nulls and empty maps where the configuration does; decoding it into its kind drops them.
 pub fn apply(request: Apply<'_>) -> Result<Value, ApplyError> {
     let config = checked_config(&request)?;
     let mut owners = owners_before(&request)?;
@@ -60,23 +65,57 @@ pub fn apply(request: Apply<'_>) -> Result<Value, ApplyError> {
         merged = prune(merged, &last.fields, &still_owned, request.root);
     }
     let change = compare(&live, &merged, request.root).without_trees(&excluded(request.writer.excluded));
-    let conflicts = if request.force { Vec::new() } else { conflicts(owners.iter(), &change) };
-    if !conflicts.is_empty() {
-        return Err(ApplyError::Conflicts(Conflicts(conflicts)));
-    }
+    check_conflicts(&request, &live, &owners, &change)?;
     take_away(owners.iter_mut(), &change);
     me.fields = me.fields.difference(&managers::unowned());
-    let unchanged = last.filter(|last| change.is_empty() && last.fields == me.fields);
-    if let (Some(_), Some(live)) = (&unchanged, request.live) {
-        return Ok(live.clone());
+    without_nulls(&mut merged);
+    let same_object = request.live.is_some() && merged == live;
+    let same_fields = last.as_ref().is_some_and(|last| last.fields == me.fields);
+    if request.writer.manager == KUBECTL {
+        last_applied::refresh(&mut merged, &config);
     }
-    me.time = Some(stamp(request.now));
+    if let Some(stored) = request.live.filter(|_| same_fields && merged == live) {
+        return Ok(stored.clone());
+    }
+    // The time of an entry is that of its last change to the object: sharing a field is none.
+    me.time = if same_object { last.and_then(|last| last.time) } else { Some(stamp(request.now)) };
     owners.push(me);
-    if request.writer.manager == "kubectl" {
-        refresh_last_applied(&mut merged, &config);
-    }
     managers::encode(&mut merged, owners);
     Ok(merged)
+}
+
+/// `kubectl apply --server-side` may take over what `kubectl apply` set before it, everybody else needs force.
+fn check_conflicts(
+    request: &Apply<'_>,
+    live: &Value,
+    owners: &[Manager],
+    change: &Difference,
+) -> Result<(), ApplyError> {
+    if request.force {
+        return Ok(());
+    }
+    let mut contested = change.set();
+    if request.writer.manager == KUBECTL {
+        let allowed = last_applied::untouched_fields(live, request.root);
+        contested = contested.difference(&allowed.unwrap_or_default());
+    }
+    let conflicts = conflicts(owners, &contested);
+    if conflicts.is_empty() { Ok(()) } else { Err(ApplyError::Conflicts(Conflicts(conflicts))) }
+}
+
+/// Drops nulls, which stand for fields that are not there, and what pruning left empty-handed.
+fn without_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, child| !child.is_null());
+            fields.values_mut().for_each(without_nulls);
+        }
+        Value::Array(items) => {
+            items.retain(|item| !item.is_null());
+            items.iter_mut().for_each(without_nulls);
+        }
+        _ => {}
+    }
 }
 
 /// The configuration without what this door does not write.
@@ -117,7 +156,11 @@ fn owners_before(request: &Apply<'_>) -> Result<Vec<Manager>, ApplyError> {
 }
 
 fn me(request: &Apply<'_>, config: &Value) -> Result<Manager, ApplyError> {
-    let fields = fields_of(config, request.root).map_err(ApplyError::BadConfig)?;
+    let unsound = |why| {
+        ApplyError::BadConfig(format!("failed to create typed patch object ({}): {why}", name_of(config)))
+    };
+    sound::check(config, request.root).map_err(unsound)?;
+    let fields = fields_of(config, request.root);
     Ok(Manager {
         name: if request.writer.manager.is_empty() { "unknown" } else { request.writer.manager }.to_owned(),
         operation: Operation::Apply,
@@ -126,6 +169,16 @@ fn me(request: &Apply<'_>, config: &Value) -> Result<Manager, ApplyError> {
         time: None,
         fields,
     })
+}
+
+/// `default/web; apps/v1, Kind=Deployment`
+fn name_of(config: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let api_version = text(&config["apiVersion"]);
+    let group_version = if api_version.contains('/') { api_version } else { format!("/{api_version}") };
+    let metadata = &config["metadata"];
+    let (namespace, name) = (text(&metadata["namespace"]), text(&metadata["name"]));
+    format!("{namespace}/{name}; {group_version}, Kind={}", text(&config["kind"]))
 }
 
 fn api_version(object: &Value) -> String {
@@ -141,29 +194,15 @@ fn take_previous(owners: &mut Vec<Manager>, me: &Manager) -> Option<Manager> {
 fn prune(merged: Value, last: &FieldSet, owned: &FieldSet, root: Type<'_>) -> Value {
     let named = |set: &FieldSet| with_named_parents(set, Some(root));
     let (last, owned) = (named(last), named(owned));
-    let all = named(&fields_of(&merged, root).unwrap_or_default());
+    let all = named(&fields_of(&merged, root));
     let left = remove(&merged, &last, Some(root)).unwrap_or_else(|| json!({}));
-    let left = named(&fields_of(&left, root).unwrap_or_default());
+    let left = named(&fields_of(&left, root));
     // First what fell away with a parent although someone owns it comes back, then what was never ours to remove.
     let gone = all.difference(&left.union(&owned));
     let left = remove(&merged, &gone, Some(root)).unwrap_or_else(|| json!({}));
-    let left = named(&fields_of(&left, root).unwrap_or_default());
+    let left = named(&fields_of(&left, root));
     let gone = all.difference(&left).intersection(&last);
     remove(&merged, &gone, Some(root)).unwrap_or_else(|| json!({}))
-}
-
-/// Keeps the annotation of client-side `kubectl apply` in step, so that both ways can be mixed.
-fn refresh_last_applied(object: &mut Value, config: &Value) {
-    let Some(annotation) =
-        object.pointer_mut("/metadata/annotations").and_then(|all| all.get_mut(LAST_APPLIED))
-    else {
-        return;
-    };
-    let mut config = config.clone();
-    if let Some(all) = config.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
-        all.remove(LAST_APPLIED);
-    }
-    *annotation = Value::from(format!("{config}\n"));
 }
 
 #[cfg(test)]
@@ -326,7 +365,7 @@ mod tests {
         let root = Schema::builtin().kind("apps", "v1", "Deployment").expect("a schema");
         let writer = Writer { manager: "edit", subresource: "", excluded: &["status"] };
         let now = Timestamp::from_second(50).expect("a time");
-        super::super::track_update(world.live.as_ref(), &mut new, root, writer, now).expect("readable");
+        super::super::track_update(world.live.as_ref(), &mut new, root, writer, now);
         world.live = Some(new);
         world
             .ok("helm", containers(json!([{"name": "c"}])))

@@ -27,11 +27,20 @@ pub(super) struct Manager {
 }
 
 impl Manager {
+    /// What tells managers apart. Conflicts name them in the order of these texts, which clients print.
+    pub(super) fn identity(&self) -> String {
+        let mut text = format!("{{\"manager\":{:?},\"operation\":\"{:?}\"", self.name, self.operation);
+        if self.operation == Operation::Update {
+            text.push_str(&format!(",\"apiVersion\":{:?}", self.api_version));
+        }
+        if !self.subresource.is_empty() {
+            text.push_str(&format!(",\"subresource\":{:?}", self.subresource));
+        }
+        text + "}"
+    }
+
     pub(super) fn is_same(&self, other: &Manager) -> bool {
-        self.name == other.name
-            && self.operation == other.operation
-            && self.subresource == other.subresource
-            && (self.operation == Operation::Apply || self.api_version == other.api_version)
+        self.identity() == other.identity()
     }
 
     fn decode(entry: &Value) -> Result<Self, String> {

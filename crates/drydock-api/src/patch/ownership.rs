@@ -14,12 +14,11 @@ pub(super) fn excluded(names: &[&str]) -> FieldSet {
     set
 }
 
-/// The fields of other managers that a change sets to other values.
-pub(super) fn conflicts<'m>(others: impl Iterator<Item = &'m Manager>, change: &Difference) -> Vec<Conflict> {
-    let set = change.set();
-    let mut managers: Vec<&Manager> = others.collect();
-    managers.sort_by(|a, b| a.name.cmp(&b.name));
-    let fields = |manager: &Manager| manager.fields.intersection(&set).paths();
+/// The fields of other managers among those that a change sets to other values.
+pub(super) fn conflicts(others: &[Manager], set: &FieldSet) -> Vec<Conflict> {
+    let mut managers: Vec<&Manager> = others.iter().collect();
+    managers.sort_by_key(|manager| manager.identity());
+    let fields = |manager: &Manager| manager.fields.intersection(set).paths();
     managers
         .into_iter()
         .flat_map(|manager| fields(manager).into_iter().map(|field| Conflict::with(manager, field)))

@@ -38,5 +38,10 @@ pub(super) fn remove(value: &Value, fields: &FieldSet, ty: Option<Type<'_>>) -> 
 }
 
 fn keep(value: &Value, element: &Element, fields: &FieldSet, ty: Option<Type<'_>>) -> Option<Value> {
-    if fields.has(element) { None } else { remove(value, fields.below(element), ty) }
+    if fields.has(element) {
+        return None;
+    }
+    // What lost all its content is still there, and whoever owns it keeps owning it.
+    let emptied = || if value.is_array() { Value::Array(Vec::new()) } else { Value::Object(Map::new()) };
+    Some(remove(value, fields.below(element), ty).unwrap_or_else(emptied))
 }

@@ -7,6 +7,7 @@
 use drydock_kinds::schema::{Field, PatchStrategy, Shape, Type};
 use serde_json::{Map, Value};
 
+use super::go;
 use super::order::{Identity, arrange};
 
 const PATCH: &str = "$patch";
@@ -14,17 +15,37 @@ const RETAIN_KEYS: &str = "$retainKeys";
 const SET_ORDER: &str = "$setElementOrder/";
 const DELETE_FROM: &str = "$deleteFromPrimitiveList/";
 
-/// Answer 400 for each of these.
+/// Worded as clients know it from other API servers, Go's way of printing values included.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum MergeError {
     #[error("the patch must be an object")]
     NoObject,
-    #[error("invalid patch directive `{0}`")]
-    UnknownDirective(String),
+    #[error("unknown patch type: {directive} in map: {map}")]
+    UnknownDirective { directive: String, map: String },
+    #[error("merging lists cannot yet be specified in the patch")]
+    MergeOfList,
     #[error("map: {item} does not contain declared merge key: {key}")]
     NoMergeKey { item: String, key: String },
-    #[error("invalid patch format of `{0}`")]
-    BadDirective(String),
+    #[error("invalid patch format of retainKeys")]
+    BadRetainKeys,
+    #[error("expected a []interface {{}}, but received a {found}")]
+    NoList { found: &'static str },
+    #[error("The order in patch list:\n{patch}\n doesn't match $setElementOrder list:\n{order}\n")]
+    OrderMismatch { patch: String, order: String },
+    #[error("list element types are not identical: {0}")]
+    MixedList(String),
+    #[error("lists of lists are not supported")]
+    ListOfLists,
+    #[error("cannot merge lists without merge key for {0}")]
+    NoDeclaredKey(String),
+}
+
+impl MergeError {
+    /// Whether the client is told that its patch is malformed (400, or 422 for lists of lists). All else is
+    /// answered 500 by every API server, so clients expect that.
+    pub fn is_bad_request(&self) -> bool {
+        matches!(self, Self::NoObject | Self::BadRetainKeys)
+    }
 }
 
 type Fields = Map<String, Value>;
@@ -43,46 +64,31 @@ fn merge_fields(mut live: Fields, patch: &Fields, ty: Option<Type<'_>>) -> Resul
         retain(&mut live, patch, keys)?;
     }
     for (key, value) in patch {
-        if key == RETAIN_KEYS || key.starts_with(SET_ORDER) || key.starts_with(DELETE_FROM) {
-            continue;
+        if let Some(name) = key.strip_prefix(SET_ORDER) {
+            merge_in_order(&mut live, name, patch.get(name), value, ty)?;
         }
-        merge_field(&mut live, key, value, patch, ty)?;
     }
     for (key, value) in patch {
+        let is_done = || patch.contains_key(&format!("{SET_ORDER}{key}"));
         if let Some(name) = key.strip_prefix(DELETE_FROM) {
             delete_values(&mut live, name, value)?;
-        } else if let Some(name) = key.strip_prefix(SET_ORDER) {
-            // With a patch for the list, the order was respected while merging.
-            if !patch.contains_key(name) {
-                reorder(&mut live, name, value, field_of(ty, name))?;
-            }
+        } else if key != RETAIN_KEYS && !key.starts_with(SET_ORDER) && !is_done() {
+            merge_field(&mut live, key, value, ty)?;
         }
     }
     Ok(live)
 }
 
-fn merge_field(
-    live: &mut Fields,
-    name: &str,
-    value: &Value,
-    patch: &Fields,
-    ty: Option<Type<'_>>,
-) -> Result<(), MergeError> {
+fn merge_field(live: &mut Fields, name: &str, value: &Value, ty: Option<Type<'_>>) -> Result<(), MergeError> {
     let merged = match (live.get(name), value) {
         (_, Value::Null) => None,
+        (Some(Value::Object(_)), Value::Object(_)) if strategy(ty, name, PatchStrategy::Replace) => {
+            Some(value.clone())
+        }
         (Some(Value::Object(live)), Value::Object(patch)) => {
-            if strategy(ty, name, PatchStrategy::Replace) {
-                without_directives(value)
-            } else {
-                let child = child_type(ty, name);
-                Some(Value::Object(merge_fields(live.clone(), patch, child)?))
-            }
+            Some(Value::Object(merge_fields(live.clone(), patch, child_type(ty, name))?))
         }
-        (Some(Value::Array(live)), Value::Array(items)) if strategy(ty, name, PatchStrategy::Merge) => {
-            let field = field_of(ty, name);
-            let order = patch.get(&format!("{SET_ORDER}{name}"));
-            Some(Value::Array(merge_list(live, items, field, order)?))
-        }
+        (Some(Value::Array(live)), Value::Array(items)) => Some(merge_list(live, items, name, ty)?.into()),
         _ => without_directives(value),
     };
     match merged {
@@ -101,85 +107,155 @@ fn whole(directive: &Value, patch: &Fields) -> Result<Fields, MergeError> {
             Ok(patch)
         }
         Some("delete") => Ok(Fields::new()),
-        _ => Err(MergeError::UnknownDirective(directive.to_string())),
+        _ => Err(unknown_directive(directive, &Value::Object(patch.clone()))),
     }
+}
+
+fn unknown_directive(directive: &Value, map: &Value) -> MergeError {
+    MergeError::UnknownDirective { directive: go::text(directive), map: go::text(map) }
 }
 
 /// Fields that the directive does not list go; the patch may only set listed ones.
 fn retain(live: &mut Fields, patch: &Fields, keys: &Value) -> Result<(), MergeError> {
-    let bad = || MergeError::BadDirective(RETAIN_KEYS.to_owned());
-    let keys = keys.as_array().ok_or_else(bad)?;
+    let keys = keys.as_array().ok_or(MergeError::BadRetainKeys)?;
     let listed = |name: &String| keys.iter().any(|key| key.as_str() == Some(name));
-    let sets = |(name, value): &(&String, &Value)| !value.is_null() && !name.starts_with('$');
+    let is_directive =
+        |name: &str| name == RETAIN_KEYS || name.starts_with(SET_ORDER) || name.starts_with(DELETE_FROM);
+    let sets = |(name, value): &(&String, &Value)| !value.is_null() && !is_directive(name);
     if patch.iter().filter(sets).any(|(name, _)| !listed(name)) {
-        return Err(bad());
+        return Err(MergeError::BadRetainKeys);
     }
     live.retain(|name, _| listed(name));
     Ok(())
 }
 
+/// A list whose order the patch dictates, with or without a patch of its items.
+fn merge_in_order(
+    live: &mut Fields,
+    name: &str,
+    patch: Option<&Value>,
+    order: &Value,
+    ty: Option<Type<'_>>,
+) -> Result<(), MergeError> {
+    let list = |value: Option<&Value>| match value {
+        None => Ok(None),
+        Some(Value::Array(items)) => Ok(Some(items.clone())),
+        Some(other) => Err(MergeError::NoList { found: go::type_name(other) }),
+    };
+    let order = list(Some(order))?.unwrap_or_default();
+    let (before, patch) = (list(live.get(name))?, list(patch)?);
+    let key = field_of(ty, name).and_then(Field::merge_key);
+    check_order(patch.as_deref().unwrap_or_default(), &order, key)?;
+    let merged = match (&before, &patch) {
+        (None, None) => return Ok(()),
+        (Some(before), None) => before.clone(),
+        (None, Some(patch)) => patch.iter().filter_map(without_directives).collect(),
+        (Some(before), Some(patch)) => merge_list(before, patch, name, ty)?,
+    };
+    let before = order_after(&before.unwrap_or_default(), &patch.unwrap_or_default(), key);
+    live.insert(name.to_owned(), arrange(merged, &order, &before, Identity(key)).into());
+    Ok(())
+}
+
+/// The items of a patch must come in the order that it dictates. A `replace` counts only behind items of the order.
+fn check_order(patch: &[Value], order: &[Value], key: Option<&str>) -> Result<(), MergeError> {
+    if patch.is_empty() || order.is_empty() {
+        return Ok(());
+    }
+    let directive = |item: &&Value| item.get(PATCH).and_then(Value::as_str).map(str::to_owned);
+    let mut items = patch.iter().filter(|item| directive(item).as_deref() != Some("delete")).peekable();
+    for known in order {
+        while items.next_if(|item| item.get(PATCH).is_some()).is_some() {}
+        items.next_if(|item| Identity(key).same(known, item));
+    }
+    let text = |items: &[Value]| go::text(&Value::Array(items.to_vec()));
+    match items.peek() {
+        None => Ok(()),
+        Some(_) => Err(MergeError::OrderMismatch { patch: text(patch), order: text(order) }),
+    }
+}
+
+/// The live order as other API servers see it after a merge: they delete and append in place, so new items stand where
+/// deleted ones were. People know the resulting order of a renamed container, so it is kept.
+fn order_after(before: &[Value], patch: &[Value], key: Option<&str>) -> Vec<Value> {
+    let (mut kept, identity) = (before.to_vec(), Identity(key));
+    let is_delete = |item: &&Value| item.get(PATCH).and_then(Value::as_str) == Some("delete");
+    for gone in patch.iter().filter(is_delete) {
+        kept.retain(|known| !identity.same(known, gone));
+    }
+    let is_new =
+        |item: &&Value| item.get(PATCH).is_none() && !before.iter().any(|known| identity.same(known, item));
+    let room = before.len() - kept.len();
+    kept.extend(patch.iter().filter(is_new).take(room).cloned());
+    kept
+}
+
 fn merge_list(
     live: &[Value],
     patch: &[Value],
-    field: Option<Field<'_>>,
-    order: Option<&Value>,
+    name: &str,
+    ty: Option<Type<'_>>,
 ) -> Result<Vec<Value>, MergeError> {
-    let key = field.and_then(Field::merge_key);
-    let (merged, wanted) = match key {
-        Some(key) => merge_items(live, patch, key, field)?,
-        None => (merge_values(live, patch), patch.to_vec()),
-    };
-    let wanted = match order {
-        Some(Value::Array(order)) => order.clone(),
-        Some(_) => return Err(MergeError::BadDirective(SET_ORDER.to_owned())),
-        None => wanted,
-    };
-    Ok(arrange(merged, &wanted, live, Identity(key)))
+    if !strategy(ty, name, PatchStrategy::Merge) {
+        return Ok(patch.to_vec());
+    }
+    let (field, both) = (field_of(ty, name), || live.iter().chain(patch));
+    let Some(first) = both().next() else { return Ok(Vec::new()) };
+    if first.is_array() {
+        return Err(MergeError::ListOfLists);
+    }
+    if both().any(|item| go::type_name(item) != go::type_name(first)) {
+        let lists = format!("{} {}", go::text(&live.into()), go::text(&patch.into()));
+        return Err(MergeError::MixedList(lists));
+    }
+    if !first.is_object() {
+        return Ok(arrange(merge_values(live, patch), patch, live, Identity(None)));
+    }
+    let key = field.and_then(Field::merge_key).ok_or_else(|| MergeError::NoDeclaredKey(name.to_owned()))?;
+    merge_items(live, patch, key, field.and_then(|field| field.ty.items()))
 }
 
-/// Returns the merged items and those of the patch that are no directives.
+/// Items that are structures, which may be directives of their own.
 fn merge_items(
     live: &[Value],
     patch: &[Value],
     key: &str,
-    field: Option<Field<'_>>,
-) -> Result<(Vec<Value>, Vec<Value>), MergeError> {
+    ty: Option<Type<'_>>,
+) -> Result<Vec<Value>, MergeError> {
     let identity = Identity(Some(key));
-    let (mut merged, mut plain) = (live.to_vec(), Vec::new());
-    let mut replace = false;
+    let keyed = |item: &Value| match item.get(key) {
+        Some(_) => Ok(()),
+        None => Err(MergeError::NoMergeKey { item: go::text(item), key: key.to_owned() }),
+    };
+    let (mut merged, mut plain, mut replace) = (live.to_vec(), Vec::new(), false);
     for item in patch {
-        let keyed = || match item.get(key) {
-            Some(_) => Ok(()),
-            None => Err(MergeError::NoMergeKey { item: item.to_string(), key: key.to_owned() }),
-        };
-        match item.get(PATCH).map(|directive| directive.as_str().unwrap_or_default()) {
-            None => {
-                keyed()?;
-                plain.push(item.clone());
-            }
-            Some("delete") => {
-                keyed()?;
+        match item.get(PATCH).map(|directive| (directive, directive.as_str())) {
+            None => plain.push(item.clone()),
+            Some((_, Some("delete"))) => {
+                keyed(item)?;
                 merged.retain(|known| !identity.same(known, item));
             }
-            Some("replace") => replace = true,
-            Some(other) => return Err(MergeError::UnknownDirective(other.to_owned())),
+            Some((_, Some("replace"))) => replace = true,
+            Some((_, Some("merge"))) => return Err(MergeError::MergeOfList),
+            Some((directive, _)) => return Err(unknown_directive(directive, item)),
         }
     }
     if replace {
-        return Ok((plain.iter().filter_map(without_directives).collect(), plain));
+        return Ok(plain);
     }
-    let ty = field.and_then(|field| field.ty.items());
+    let before = merged.clone();
     for item in &plain {
+        keyed(item)?;
         let known = merged.iter_mut().find(|known| identity.same(known, item));
         match (known, item) {
             (Some(known @ Value::Object(_)), Value::Object(patch)) => {
                 let Value::Object(fields) = known.take() else { continue };
                 *known = Value::Object(merge_fields(fields, patch, ty)?);
             }
-            _ => merged.extend(without_directives(item)),
+            _ => merged.push(item.clone()),
         }
     }
-    Ok((merged, plain))
+    Ok(arrange(merged, &plain, &before, identity))
 }
 
 fn merge_values(live: &[Value], patch: &[Value]) -> Vec<Value> {
@@ -193,46 +269,28 @@ fn merge_values(live: &[Value], patch: &[Value]) -> Vec<Value> {
 }
 
 fn delete_values(live: &mut Fields, name: &str, values: &Value) -> Result<(), MergeError> {
-    let values = values.as_array().ok_or_else(|| MergeError::BadDirective(format!("{DELETE_FROM}{name}")))?;
-    if let Some(Value::Array(items)) = live.get_mut(name) {
-        items.retain(|item| !values.contains(item));
+    match (live.get_mut(name), values) {
+        (Some(Value::Array(items)), Value::Array(values)) => items.retain(|item| !values.contains(item)),
+        (_, Value::Null) => drop(live.remove(name)),
+        _ => {}
     }
     Ok(())
 }
 
-fn reorder(live: &mut Fields, name: &str, order: &Value, field: Option<Field<'_>>) -> Result<(), MergeError> {
-    let order = order.as_array().ok_or_else(|| MergeError::BadDirective(format!("{SET_ORDER}{name}")))?;
-    if let Some(Value::Array(items)) = live.get_mut(name) {
-        let before = std::mem::take(items);
-        *items = arrange(before.clone(), order, &before, Identity(field.and_then(Field::merge_key)));
-    }
-    Ok(())
-}
-
-/// A new value with all directives and nulls taken out; `None` when it was only a directive.
+/// A new value without nulls and without what was only a directive; `None` when nothing else was there.
+///
+/// Other directives stay and are reported as the unknown fields they are here, where there is nothing to direct.
 fn without_directives(value: &Value) -> Option<Value> {
     match value {
-        Value::Object(fields) if fields.contains_key(PATCH) => match fields[PATCH].as_str() {
-            // Replacing what is not there is setting it.
-            Some("replace") => {
-                let mut fields = fields.clone();
-                fields.remove(PATCH);
-                without_directives(&Value::Object(fields))
-            }
-            _ => None,
-        },
+        Value::Object(fields) if fields.contains_key(PATCH) => None,
         Value::Object(fields) => {
-            let kept = fields.iter().filter(|(key, value)| !value.is_null() && !is_directive(key));
+            let kept = fields.iter().filter(|(_, value)| !value.is_null());
             let kept = kept.filter_map(|(key, value)| Some((key.clone(), without_directives(value)?)));
             Some(Value::Object(kept.collect()))
         }
         Value::Array(items) => Some(Value::Array(items.iter().filter_map(without_directives).collect())),
         other => Some(other.clone()),
     }
-}
-
-fn is_directive(key: &str) -> bool {
-    key == RETAIN_KEYS || key.starts_with(SET_ORDER) || key.starts_with(DELETE_FROM)
 }
 
 fn field_of<'s>(ty: Option<Type<'s>>, name: &str) -> Option<Field<'s>> {

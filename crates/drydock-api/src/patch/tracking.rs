@@ -19,13 +19,6 @@ pub struct Writer<'a> {
     pub excluded: &'a [&'a str],
 }
 
-/// Answer 400 for each of these.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum TrackError {
-    #[error("metadata.managedFields is not readable: {0}")]
-    BadManagedFields(String),
-}
-
 /// Records in `new.metadata.managedFields` what this create, update or patch changed relative to `live`.
 /// Call after defaulting and preparing, before validation. An unchanged object keeps its entries byte for byte.
 pub fn track_update(
@@ -34,20 +27,20 @@ pub fn track_update(
     root: Type<'_>,
     writer: Writer<'_>,
     now: Timestamp,
-) -> Result<(), TrackError> {
-    let (mut owners, given) = owners_before(live, new, writer)?;
+) {
+    let (mut owners, given) = owners_before(live, new, writer);
     let bare = managers::without_owners(new);
     // Objects from before the first create with owners stay without; the first apply names what is there.
     if owners.is_empty() && live.is_some() {
         *new = bare;
-        return Ok(());
+        return;
     }
     let before = live.map_or_else(|| json!({}), managers::without_owners);
     let change = compare(&before, &bare, root).without_trees(&excluded(writer.excluded));
     let mine = change.set().difference(&managers::unowned());
     if let (true, false, Some(live)) = (mine.is_empty() && change.removed.is_empty(), given, live) {
         new["metadata"]["managedFields"] = live["metadata"]["managedFields"].clone();
-        return Ok(());
+        return;
     }
     *new = bare;
     take_away(owners.iter_mut(), &change);
@@ -65,27 +58,23 @@ pub fn track_update(
     owners.retain(|manager| !manager.fields.is_empty());
     managers::cap(&mut owners);
     managers::encode(new, owners);
-    Ok(())
 }
 
 /// The owners to start from, and whether the client gave them: a full update may rewrite them, a subresource not.
-fn owners_before(
-    live: Option<&Value>,
-    new: &Value,
-    writer: Writer<'_>,
-) -> Result<(Vec<Manager>, bool), TrackError> {
+fn owners_before(live: Option<&Value>, new: &Value, writer: Writer<'_>) -> (Vec<Manager>, bool) {
     let stored = || live.map(|live| managers::decode(live).unwrap_or_default()).unwrap_or_default();
     if !writer.subresource.is_empty() {
-        return Ok((stored(), false));
+        return (stored(), false);
     }
     if managers::is_reset(new) {
-        return Ok((Vec::new(), true));
+        return (Vec::new(), true);
     }
-    let given = managers::decode(new).map_err(TrackError::BadManagedFields)?;
+    // Entries that cannot be read are no reason to lose those that can.
+    let given = managers::decode(new).unwrap_or_default();
     let same = live.is_some_and(|live| live["metadata"]["managedFields"] == new["metadata"]["managedFields"]);
     match given.is_empty() {
-        true => Ok((stored(), false)),
-        false => Ok((given, !same)),
+        true => (stored(), false),
+        false => (given, !same),
     }
 }
 
@@ -124,7 +113,7 @@ mod tests {
         if let Some(live) = live {
             new["metadata"] = live["metadata"].clone();
         }
-        track_update(live, &mut new, root, by, now).expect("readable owners");
+        track_update(live, &mut new, root, by, now);
         new
     }
 
@@ -213,7 +202,7 @@ mod tests {
         let mut new = first.clone();
         new["metadata"]["managedFields"] = json!([{}]);
         let root = Schema::builtin().kind("apps", "v1", "Deployment").expect("a schema");
-        track_update(Some(&first), &mut new, root, writer("a", ""), Timestamp::UNIX_EPOCH).expect("readable");
+        track_update(Some(&first), &mut new, root, writer("a", ""), Timestamp::UNIX_EPOCH);
         assert_eq!(new["metadata"].get("managedFields"), None);
     }
 
@@ -227,7 +216,7 @@ mod tests {
             let root = Schema::builtin().kind("apps", "v1", "Deployment").expect("a schema");
             let name = format!("m{step}");
             let now = Timestamp::from_second(step).expect("a time");
-            track_update(Some(&object), &mut next, root, writer(&name, ""), now).expect("readable");
+            track_update(Some(&object), &mut next, root, writer(&name, ""), now);
             object = next;
         }
         let entries = object["metadata"]["managedFields"].as_array().expect("entries");

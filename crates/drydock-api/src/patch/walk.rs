@@ -62,6 +62,26 @@ impl Items<'_> {
         }
     }
 
+    /// Why an item has no [`Items::element`], in the words of structured-merge-diff.
+    pub(super) fn why_no_element(self, item: &Value) -> String {
+        let what = match (self.list, item) {
+            (ListType::Map(_), Value::Null) => "associative list with keys may not have a null element",
+            (ListType::Map(keys), Value::Object(_)) => {
+                let keys: Vec<String> = keys.iter().map(|key| format!("{key:?}")).collect();
+                let keys = keys.join(" ");
+                return format!(
+                    "associative list with keys has an element that omits all key fields [{keys}] \
+                     (and doesn't have default values for any key fields)"
+                );
+            }
+            (ListType::Map(_), _) => "associative list with keys may not have non-map elements",
+            (_, Value::Object(_)) => "associative list without keys has an element that's a map type",
+            (_, Value::Array(_)) => "not supported: associative list with lists as elements",
+            _ => "associative list without keys has an element that's an explicit null",
+        };
+        what.to_owned()
+    }
+
     /// An identifying field that is absent stands for its default: a port without protocol is a TCP port.
     fn key<'v>(self, item: &'v Value, key: &str) -> Option<&'v Value>
     where
@@ -71,11 +91,11 @@ impl Items<'_> {
     }
 }
 
-/// All fields that a value sets. `Err` names a list item that cannot be told from others.
-pub(super) fn fields_of(value: &Value, root: Type<'_>) -> Result<FieldSet, String> {
+/// All fields that a value sets. Items that cannot be told apart are one field.
+pub(super) fn fields_of(value: &Value, root: Type<'_>) -> FieldSet {
     let mut walk = Collect { path: Vec::new(), out: FieldSet::default() };
-    walk.value(value, Some(root))?;
-    Ok(walk.out)
+    walk.value(value, Some(root));
+    walk.out
 }
 
 struct Collect {
@@ -84,54 +104,43 @@ struct Collect {
 }
 
 impl Collect {
-    fn value(&mut self, value: &Value, ty: Option<Type<'_>>) -> Result<(), String> {
+    fn value(&mut self, value: &Value, ty: Option<Type<'_>>) {
         match form(value, ty) {
-            Form::Leaf => {
-                self.out.insert(&self.path);
-                Ok(())
-            }
+            Form::Leaf => self.out.insert(&self.path),
             Form::Fields(fields, ty) => self.fields(fields, ty),
             Form::Items(items, of) => self.items(items, of),
         }
     }
 
-    fn fields(&mut self, fields: &Map<String, Value>, ty: Type<'_>) -> Result<(), String> {
+    fn fields(&mut self, fields: &Map<String, Value>, ty: Type<'_>) {
         for (name, child) in fields {
             self.path.push(Element::field(name));
-            self.value(child, field_type(ty, name))?;
+            self.value(child, field_type(ty, name));
             let is_entry = ty.shape() == Shape::Map;
             if is_entry || child.is_null() || child.as_object().is_some_and(Map::is_empty) {
                 self.out.insert(&self.path);
             }
             self.path.pop();
         }
-        Ok(())
     }
 
-    fn items(&mut self, items: &[Value], of: Items<'_>) -> Result<(), String> {
-        let mut seen = Vec::new();
+    fn items(&mut self, items: &[Value], of: Items<'_>) {
+        let mut groups: BTreeMap<Element, Vec<&Value>> = BTreeMap::new();
         for item in items {
-            let element =
-                of.element(item).ok_or_else(|| self.complain("has an item without its key fields"))?;
-            if seen.contains(&element) {
-                return Err(self.complain(&format!("has duplicate entries for key {element}")));
+            groups.entry(element_or_place(of, item)).or_default().push(item);
+        }
+        for (element, group) in groups {
+            self.path.push(element);
+            if let [item] = group.as_slice() {
+                self.value(item, Some(of.ty));
             }
-            self.path.push(element.clone());
-            self.value(item, Some(of.ty))?;
             self.out.insert(&self.path);
             self.path.pop();
-            seen.push(element);
         }
-        Ok(())
-    }
-
-    fn complain(&self, what: &str) -> String {
-        let path: String = self.path.iter().map(ToString::to_string).collect();
-        format!("{path}: {what}")
     }
 }
 
-/// How one value differs from another. No position is in two of the sets.
+/// How one value differs from another.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Difference {
     pub(super) removed: FieldSet,
@@ -140,10 +149,6 @@ pub(super) struct Difference {
 }
 
 impl Difference {
-    pub(super) fn is_empty(&self) -> bool {
-        self.removed.is_empty() && self.modified.is_empty() && self.added.is_empty()
-    }
-
     /// Leaves out whole trees of fields.
     pub(super) fn without_trees(&self, fields: &FieldSet) -> Difference {
         Difference {
@@ -237,6 +242,14 @@ impl Compare {
                 }
                 // Items that cannot be told apart are compared as one piece.
                 (a, b) if a == b => {}
+                (_, [only]) => {
+                    self.value(None, Some(only), Some(of.ty));
+                    self.out.removed.insert(&self.path);
+                }
+                ([only], _) => {
+                    self.value(Some(only), None, Some(of.ty));
+                    self.out.added.insert(&self.path);
+                }
                 ([], _) => self.out.added.insert(&self.path),
                 (_, []) => self.out.removed.insert(&self.path),
                 _ => self.out.modified.insert(&self.path),

@@ -120,7 +120,7 @@ pub(crate) fn admit(
     escalation::check(cx, &new, old)?;
     certificates::act(cx, &mut new, old)?;
     if ownership == Ownership::Track {
-        track(cx, &mut new, old, options)?;
+        track(cx, &mut new, old, options);
     }
     // What the cluster adds from here on belongs to no manager: nobody gives it up by not repeating it.
     if to_main {
@@ -145,10 +145,10 @@ pub(crate) fn admit(
     Ok(new)
 }
 
-fn track(cx: &Cx, new: &mut Value, old: Option<&Value>, options: &WriteOptions) -> Result<(), ApiError> {
-    let Some(root) = cx.kind.root() else { return Ok(()) };
-    let tracked = track_update(old, new, root, writer(cx, options), cx.now);
-    tracked.map_err(|error| ApiError::bad_request(error.to_string()))
+fn track(cx: &Cx, new: &mut Value, old: Option<&Value>, options: &WriteOptions) {
+    if let Some(root) = cx.kind.root() {
+        track_update(old, new, root, writer(cx, options), cx.now);
+    }
 }
 
 pub(crate) fn writer<'a>(cx: &'a Cx, options: &'a WriteOptions) -> Writer<'a> {

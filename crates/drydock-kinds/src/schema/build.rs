@@ -48,13 +48,13 @@ fn kinds(source: &Value) -> Option<(String, String, String)> {
 
 fn definition(name: &str, source: &Value, names: &HashMap<String, usize>) -> Node {
     match SCALARS.iter().find(|(scalar, _)| *scalar == name) {
-        Some((_, shape)) => Node { shape: NodeShape::Scalar(*shape), atomic: false },
+        Some((_, shape)) => Node { shape: NodeShape::Scalar(*shape), atomic: None },
         None => node(source, names),
     }
 }
 
 fn node(source: &Value, names: &HashMap<String, usize>) -> Node {
-    let atomic = text(source, "x-kubernetes-map-type") == Some("atomic");
+    let atomic = text(source, "x-kubernetes-map-type").map(|declared| declared == "atomic");
     Node { shape: shape(source, names), atomic }
 }
 

@@ -27,7 +27,8 @@ pub struct Definition {
 #[derive(Debug, Default)]
 pub struct Node {
     pub(crate) shape: NodeShape,
-    pub(crate) atomic: bool,
+    /// Whether this place says of a structure or map that it is atomic, or that it is not.
+    pub(crate) atomic: Option<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -171,7 +172,7 @@ impl Node {
 
 impl<'s> Type<'s> {
     fn new(schema: &'s Schema, node: &'s Node) -> Self {
-        // A reference may declare a shared structure atomic at this one place only.
+        // A reference may declare a shared structure atomic, or granular, at this one place only.
         let mut atomic = node.atomic;
         let (mut schema, mut node, mut name) = (schema, node, None);
         loop {
@@ -185,9 +186,9 @@ impl<'s> Type<'s> {
             };
             let Some(target) = index.and_then(|index| schema.definitions.get(index)) else { break };
             (node, name) = (&target.node, Some(&*target.name));
-            atomic |= node.atomic;
+            atomic = atomic.or(node.atomic);
         }
-        Self { schema, node, atomic, name }
+        Self { schema, node, atomic: atomic.unwrap_or(false), name }
     }
 
     pub fn shape(self) -> Shape {
