@@ -231,6 +231,14 @@ impl ServedKind {
         }
     }
 
+    /// Whether field selectors may name more than name and namespace.
+    pub fn has_own_selectable_fields(&self) -> bool {
+        match &self.origin {
+            Origin::Builtin(spec) => !spec.selectable.is_empty(),
+            Origin::Custom(_) => true,
+        }
+    }
+
     pub fn selectable_value(&self, object: &Value, field: &str) -> Option<String> {
         match &self.origin {
             Origin::Builtin(spec) => spec.selectable_value(object, field),

@@ -91,6 +91,15 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, "AlreadyExists", message).about(group, plural, name)
     }
 
+    /// A deletion that insists on another state of the object; named by its kind, unlike everything else.
+    pub fn unmet_precondition(kind: &ServedKind, name: &str, why: &str) -> Self {
+        let message = format!(
+            "Operation cannot be fulfilled on {} {name:?}: {why}",
+            qualified(kind.group(), kind.kind())
+        );
+        Self::new(StatusCode::CONFLICT, "Conflict", message).about(kind.group(), kind.kind(), name)
+    }
+
     pub fn conflict(kind: &ServedKind, name: &str, why: &str) -> Self {
         Self::conflict_of(kind.group(), kind.plural(), name, why)
     }
@@ -122,7 +131,7 @@ impl ApiError {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", "").invalid_fields(group, kind, name, errors)
     }
 
-    /// Query parameters that contradict each other; `kind` is one of `meta.k8s.io`.
+    /// Options that a request may not carry; `kind` is the one of `meta.k8s.io` they belong to.
     pub fn invalid_options(kind: &str, errors: &[FieldError]) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", "").invalid_fields(
             "meta.k8s.io",
@@ -151,9 +160,31 @@ impl ApiError {
         self.about(group, kind, name).detail("causes", causes.collect())
     }
 
-    /// A patch that was understood and cannot be carried out.
+    /// A patch whose outcome is no object of its kind. `value` is the patched object, or the patch.
+    pub fn invalid_patch(value: &str, why: &str) -> Self {
+        let error = FieldError::invalid(&drydock_kinds::field::Path::root("patch"), value, why);
+        let message = format!(" \"\" is invalid: {error}");
+        let cause =
+            json!([{ "reason": error.kind.reason(), "message": error.message(), "field": error.path }]);
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message).detail("causes", cause)
+    }
+
+    /// What was understood and cannot be carried out.
     pub fn unprocessable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
+    }
+
+    /// A patch that cannot be carried out; every API server says no more than this.
+    pub fn impossible_patch() -> Self {
+        let message = "the server rejected our request due to an error in our request";
+        let mut error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message);
+        error.details = Some(Box::new(json!({})));
+        error
+    }
+
+    /// What API servers answer to requests they fail at, where one would expect a 400.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "", message)
     }
 
     pub fn expired(message: impl Into<String>) -> Self {
@@ -244,8 +275,11 @@ impl ApiError {
     pub fn to_value(&self) -> Value {
         let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason, "code": self.code.as_u16(),
+            "message": self.message, "code": self.code.as_u16(),
         });
+        if !self.reason.is_empty() {
+            status["reason"] = self.reason.into();
+        }
         if let Some(token) = &self.next {
             status["metadata"]["continue"] = (**token).into();
         }

@@ -98,6 +98,13 @@ impl FieldError {
         Self::new(path, FieldErrorKind::NotSupported, Some(value.into()), detail)
     }
 
+    /// The same where clients know the supported values in an order of their own.
+    pub fn not_supported_in_order(path: &Path, value: impl Into<Value>, supported: &[&str]) -> Self {
+        let names: Vec<String> = supported.iter().map(|name| format!("{name:?}")).collect();
+        let detail = format!("supported values: {}", names.join(", "));
+        Self::new(path, FieldErrorKind::NotSupported, Some(value.into()), detail)
+    }
+
     fn new(path: &Path, kind: FieldErrorKind, value: Option<Value>, detail: impl Into<String>) -> Self {
         Self { path: path.to_string(), kind, value, detail: detail.into() }
     }

@@ -19,7 +19,7 @@ pub mod spec;
 mod cells;
 mod edit;
 mod meta;
-mod names;
+pub mod names;
 mod rbac;
 mod read;
 mod workload;

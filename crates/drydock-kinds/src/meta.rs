@@ -9,12 +9,17 @@ use crate::names;
 use crate::read::{entries, list, text};
 use crate::spec::{KindSpec, NameRule};
 
+/// Events own nothing: they go by themselves.
+const EVENTS: &[(&str, &str)] =
+    &[("v1", "Event"), ("events.k8s.io/v1", "Event"), ("events.k8s.io/v1beta1", "Event")];
+const STANDARD_FINALIZERS: &[&str] = &["kubernetes", "orphan", "foregroundDeletion"];
 const MAX_ANNOTATIONS_BYTES: usize = 256 * 1024;
 
 impl KindSpec {
     /// All reasons to refuse `new`, or its update over `old`. Call after conforming, defaulting and preparing.
     pub fn check(&self, new: &Value, old: Option<&Value>) -> Vec<FieldError> {
         let mut errors = check(self.name_rule, self.is_namespaced(), new, old);
+        errors.extend(own_finalizers(new));
         errors.extend((self.validate)(new, old));
         errors
     }
@@ -32,6 +37,7 @@ pub(crate) fn check(
     errors.extend(labels(new, "/metadata/labels", &path.child("labels")));
     errors.extend(annotations(new, &path.child("annotations")));
     errors.extend(owners(new, &path.child("ownerReferences")));
+    errors.extend(finalizers(new, &path.child("finalizers")));
     if let Some(old) = old {
         errors.extend(unchanged(new, old, &path));
     }
@@ -40,6 +46,12 @@ pub(crate) fn check(
 
 fn check_names(rule: NameRule, is_namespaced: bool, new: &Value, path: &Path) -> Vec<FieldError> {
     let mut errors = Vec::new();
+    let prefix = text(new, "/metadata/generateName");
+    // What follows a prefix is a letter, so a dash at its end is no dash at an end.
+    let masked = prefix.strip_suffix('-').map_or_else(|| prefix.to_owned(), |kept| format!("{kept}a"));
+    if let Some(complaint) = (!prefix.is_empty()).then(|| rule.complaint(&masked)).flatten() {
+        errors.push(FieldError::invalid(&path.child("generateName"), prefix, complaint));
+    }
     let name = text(new, "/metadata/name");
     if name.is_empty() {
         errors.push(FieldError::required(&path.child("name"), "name or generateName is required"));
@@ -99,18 +111,55 @@ fn annotations(object: &Value, path: &Path) -> Vec<FieldError> {
 fn owners(object: &Value, path: &Path) -> Vec<FieldError> {
     let owners = list(object, "/metadata/ownerReferences");
     let mut errors = Vec::new();
-    for (index, owner) in owners.iter().enumerate() {
+    for owner in owners {
+        if EVENTS.contains(&(text(owner, "/apiVersion"), text(owner, "/kind"))) {
+            let api_version = text(owner, "/apiVersion");
+            let group_version =
+                if api_version.contains('/') { api_version.to_owned() } else { format!("/{api_version}") };
+            let why = format!("{group_version}, Kind=Event is disallowed from being an owner");
+            errors.push(FieldError::invalid(path, owner.clone(), why));
+        }
         for field in ["apiVersion", "kind", "name", "uid"] {
             if text(owner, &format!("/{field}")).is_empty() {
-                let at = path.index(index).child(field);
+                // Without an index: that is how every API server names it.
+                let at = path.child(field);
                 errors.push(FieldError::invalid(&at, "", "must not be empty"));
             }
         }
     }
-    let controllers = owners.iter().filter(|owner| owner["controller"] == Value::Bool(true)).count();
-    if controllers > 1 {
-        let detail = "Only one reference can have Controller set to true";
-        errors.push(FieldError::invalid(path, controllers, detail));
+    let mut controllers = owners.iter().filter(|owner| owner["controller"] == Value::Bool(true));
+    if let (Some(first), Some(second)) = (controllers.next(), controllers.next()) {
+        let named = |owner: &Value| format!("{}/{}", text(owner, "/kind"), text(owner, "/name"));
+        let detail = format!(
+            "Only one reference can have Controller set to true. Found \"true\" in references for {} and {}",
+            named(first),
+            named(second)
+        );
+        errors.push(FieldError::invalid(path, owners.to_vec(), detail));
+    }
+    errors
+}
+
+/// On built-in kinds a finalizer says whose it is, unless it is one of the engine's own.
+fn own_finalizers(object: &Value) -> Vec<FieldError> {
+    let path = Path::root("metadata").child("finalizers");
+    let names = list(object, "/metadata/finalizers").iter().filter_map(Value::as_str).enumerate();
+    let strange = names.filter(|(_, name)| !name.contains('/') && !STANDARD_FINALIZERS.contains(name));
+    let why = "name is neither a standard finalizer name nor is it fully qualified";
+    strange.map(|(index, name)| FieldError::invalid(&path.index(index), name, why)).collect()
+}
+
+fn finalizers(object: &Value, path: &Path) -> Vec<FieldError> {
+    let names: Vec<&str> = list(object, "/metadata/finalizers").iter().filter_map(Value::as_str).collect();
+    let mut errors = Vec::new();
+    for name in &names {
+        if let Some(why) = names::qualified(name) {
+            errors.push(FieldError::invalid(path, *name, why));
+        }
+    }
+    if names.contains(&"orphan") && names.contains(&"foregroundDeletion") {
+        let why = "finalizers orphan and foregroundDeletion cannot be both set";
+        errors.push(FieldError::invalid(path, names, why));
     }
     errors
 }
@@ -183,9 +232,7 @@ mod tests {
         let owner = json!({"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u", "controller": true});
         check(
             json!({"name": "a", "namespace": "b", "ownerReferences": [owner, owner]}),
-            &[
-                "metadata.ownerReferences: Invalid value: 2: Only one reference can have Controller set to true",
-            ],
+            &[r#"metadata.ownerReferences: Invalid value: [{"apiVersion":"v1""#],
         );
     }
 }

@@ -19,16 +19,18 @@ const LABEL_VALUE: &str = "a valid label must be an empty string or consist of a
     used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
 pub(crate) fn subdomain(name: &str) -> Option<String> {
-    too_long(name, 253).or_else(|| (!name.split('.').all(is_label)).then(|| SUBDOMAIN.to_owned()))
+    too_long(name, 253, "characters")
+        .or_else(|| (!name.split('.').all(is_label)).then(|| SUBDOMAIN.to_owned()))
 }
 
 pub(crate) fn label(name: &str) -> Option<String> {
-    too_long(name, 63).or_else(|| (!is_label(name)).then(|| LABEL.to_owned()))
+    too_long(name, 63, "characters").or_else(|| (!is_label(name)).then(|| LABEL.to_owned()))
 }
 
 pub(crate) fn label_1035(name: &str) -> Option<String> {
     let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase());
-    too_long(name, 63).or_else(|| (!starts_well || !is_label(name)).then(|| LABEL_1035.to_owned()))
+    too_long(name, 63, "characters")
+        .or_else(|| (!starts_well || !is_label(name)).then(|| LABEL_1035.to_owned()))
 }
 
 pub(crate) fn path_segment(name: &str) -> Option<String> {
@@ -39,7 +41,7 @@ pub(crate) fn path_segment(name: &str) -> Option<String> {
 }
 
 /// Keys of labels and annotations: an optional DNS prefix and a name.
-pub(crate) fn qualified(key: &str) -> Option<String> {
+pub fn qualified(key: &str) -> Option<String> {
     let (prefix, name) = match key.split_once('/') {
         Some((prefix, name)) => (Some(prefix), name),
         None => (None, key),
@@ -50,14 +52,15 @@ pub(crate) fn qualified(key: &str) -> Option<String> {
     if name.is_empty() {
         return Some("name part must be non-empty".to_owned());
     }
-    if let Some(complaint) = too_long(name, 63) {
+    if let Some(complaint) = too_long(name, 63, "bytes") {
         return Some(format!("name part {complaint}"));
     }
     (!is_word(name)).then(|| QUALIFIED.to_owned())
 }
 
-pub(crate) fn label_value(value: &str) -> Option<String> {
-    too_long(value, 63).or_else(|| (!value.is_empty() && !is_word(value)).then(|| LABEL_VALUE.to_owned()))
+pub fn label_value(value: &str) -> Option<String> {
+    too_long(value, 63, "bytes")
+        .or_else(|| (!value.is_empty() && !is_word(value)).then(|| LABEL_VALUE.to_owned()))
 }
 
 /// Names of ports: at most 15 characters with at least one letter.
@@ -91,11 +94,12 @@ pub(crate) fn data_key(key: &str) -> Option<String> {
     if key == "." || key.starts_with("..") {
         return Some(format!("must not be or start with '{}'", if key == "." { "." } else { ".." }));
     }
-    too_long(key, 253)
+    too_long(key, 253, "characters")
 }
 
-fn too_long(name: &str, max: usize) -> Option<String> {
-    (name.len() > max).then(|| format!("must be no more than {max} bytes"))
+/// Some rules count characters and others bytes, in words only.
+fn too_long(name: &str, max: usize, unit: &str) -> Option<String> {
+    (name.len() > max).then(|| format!("must be no more than {max} {unit}"))
 }
 
 fn is_label(name: &str) -> bool {

@@ -348,7 +348,7 @@ mod tests {
         deployment()
             .ok("a", json!({"spec": {"replicas": 2, "paused": true}}))
             .ok("b", json!({"spec": {"replicas": 2}}))
-            .owners(&["a", "b"])
+            .owners(&["b", "a"])
             .ok("a", json!({"spec": {"paused": true}}))
             .has("/spec/replicas", json!(2))
             .ok("b", json!({}))
@@ -441,7 +441,7 @@ mod tests {
         deployment().refused(
             "a",
             containers(json!([{"name": "c"}, {"name": "c"}])),
-            r#".spec.template.spec.containers: has duplicate entries for key [name="c"]"#,
+            r#"failed to create typed patch object (/a; apps/v1, Kind=Deployment): .spec.template.spec.containers: duplicate entries for key [name="c"]"#,
         );
     }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// `map[image:x ports:[map[port:80]]]`
-pub(super) fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     match value {
         Value::Null => "<nil>".to_owned(),
         Value::String(text) => text.clone(),
@@ -21,7 +21,7 @@ pub(super) fn text(value: &Value) -> String {
 }
 
 /// The type a decoded JSON value has in Go.
-pub(super) fn type_name(value: &Value) -> &'static str {
+pub(crate) fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "%!s(<nil>)",
         Value::Bool(_) => "bool",

@@ -8,7 +8,8 @@
 mod apply;
 mod conflict;
 mod fieldset;
-mod go;
+pub(crate) mod go;
+mod json;
 mod last_applied;
 mod managers;
 mod merge;
@@ -25,5 +26,6 @@ mod laws;
 
 pub use apply::{Apply, ApplyError, apply};
 pub use conflict::{Conflict, Conflicts};
+pub use json::{JsonPatchError, json_patch};
 pub use strategic::{MergeError, strategic_merge};
 pub use tracking::{Writer, track_update};

@@ -412,7 +412,7 @@ mod tests {
             "Deployment",
             json!({"strategy": {"type": "RollingUpdate"}}),
             json!({"strategy": {"$retainKeys": ["rollingUpdate"], "type": "Recreate"}}),
-            Err("invalid patch format of `$retainKeys`"),
+            Err("invalid patch format of retainKeys"),
         );
     }
 
@@ -445,7 +445,7 @@ mod tests {
             "Pod",
             json!({"containers": [{"name": "a"}]}),
             json!({"containers": [{"image": "x"}]}),
-            Err(r#"map: {"image":"x"} does not contain declared merge key: name"#),
+            Err("map: map[image:x] does not contain declared merge key: name"),
         );
     }
 

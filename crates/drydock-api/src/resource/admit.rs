@@ -3,6 +3,8 @@
 //! Order: fields against the schema, what the server owns in `metadata`, defaults, field ownership, admission,
 //! preparation, generation, validation. Pure except for reads of the store; [`commit`] is the only code here that writes.
 
+use drydock_kinds::FieldError;
+use drydock_kinds::field::Path;
 use drydock_store::{Expect, Txn, WriteError};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -11,7 +13,7 @@ use crate::auth::legacy;
 use crate::auth::rbac::escalation;
 use crate::certificates;
 use crate::patch::{Writer, track_update};
-use crate::resource::options::WriteOptions;
+use crate::resource::options::{WriteOptions, unregistered};
 use crate::server::Cx;
 use crate::status::ApiError;
 use crate::stored::{self, Object};
@@ -42,31 +44,65 @@ pub(crate) fn conform(
     let mut findings = decoded.duplicates;
     let unknown = cx.kind.conform(&mut object);
     findings.extend(unknown.map_err(|why| undecodable(&cx.kind, &why.to_string()))?);
-    Ok((object, options.validation.judge(findings, &cx.kind)?))
+    let mut warnings = options.validation.judge(findings, &cx.kind)?;
+    warnings.extend(dedup_owners(&mut object, "; please fix your requests", ""));
+    Ok((object, warnings))
 }
 
-/// The body must be of the kind, name and namespace that the path says; what it leaves out is filled in.
+/// The body must be of the kind, name and namespace that the path says; what it may leave out is filled in.
 fn check_identity(cx: &Cx, object: &mut Value) -> Result<(), ApiError> {
+    check_kind(cx, object)?;
+    if object.get("metadata").is_some_and(|metadata| !metadata.is_object() && !metadata.is_null()) {
+        // The decoder words this better than we could.
+        return cx.kind.conform(object).map(drop).map_err(|why| undecodable(&cx.kind, &why.to_string()));
+    }
+    check_place(cx, object)?;
+    if cx.path.name.is_some() { check_name(cx, object) } else { Ok(()) }
+}
+
+fn check_kind(cx: &Cx, object: &mut Value) -> Result<(), ApiError> {
+    let (api_version, kind) = (cx.kind.api_version(), cx.kind.kind());
     let Some(fields) = object.as_object_mut() else {
         return Err(ApiError::bad_request("the body must be an object"));
     };
-    let (api_version, kind) = (cx.kind.api_version(), cx.kind.kind());
     for (field, wanted) in [("apiVersion", api_version.as_str()), ("kind", kind)] {
-        match fields.get(field).and_then(Value::as_str) {
-            None | Some("") => {
-                fields.insert(field.to_owned(), wanted.into());
-            }
-            Some(found) if found == wanted => {}
-            Some(found) => {
-                return Err(ApiError::bad_request(format!(
-                    "the {field} in the data ({found}) does not match the expected {field} ({wanted})"
-                )));
-            }
+        if fields.get(field).and_then(Value::as_str).is_none_or(str::is_empty) {
+            fields.insert(field.to_owned(), wanted.into());
         }
     }
-    if fields.get("metadata").is_some_and(|metadata| !metadata.is_object() && !metadata.is_null()) {
-        return Err(ApiError::bad_request("metadata must be an object"));
+    let found = |field: &str| fields.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (version, name) = (found("apiVersion"), found("kind"));
+    if version == api_version && name == kind {
+        return Ok(());
     }
+    Err(ApiError::bad_request(match cx.kind.merges_strategically() {
+        true => wrong_kind(cx, &version, &name),
+        false if version != api_version => format!(
+            "the API version in the data ({version}) does not match the expected API version ({api_version})"
+        ),
+        false => format!("the kind in the data ({name}) does not match the expected kind ({kind})"),
+    }))
+}
+
+/// As Go's decoder says it: a kind that it knows cannot be converted, any other is not registered.
+fn wrong_kind(cx: &Cx, version: &str, kind: &str) -> String {
+    let expected = cx.kind.kind();
+    let (group, short) = version.split_once('/').unwrap_or(("", version));
+    let is_known = drydock_kinds::catalog()
+        .iter()
+        .any(|spec| (spec.group, spec.version, spec.kind) == (group, short, kind));
+    let why = match is_known {
+        true => {
+            let package = cx.kind.group().split('.').next().filter(|name| !name.is_empty()).unwrap_or("core");
+            format!("converting ({short}.{kind}) to ({package}.{expected}): unknown conversion")
+        }
+        false => unregistered(kind, version),
+    };
+    format!("{kind} in version {short:?} cannot be handled as a {expected}: {why}")
+}
+
+/// The namespace of an object is that of the path; what leaves it out gets it.
+pub(crate) fn check_place(cx: &Cx, object: &mut Value) -> Result<(), ApiError> {
     let namespace = cx.path.namespace.as_deref().unwrap_or("");
     match meta::namespace(object) {
         "" => meta::set(object, "namespace", cx.path.namespace.clone().map(Value::from)),
@@ -75,26 +111,46 @@ fn check_identity(cx: &Cx, object: &mut Value) -> Result<(), ApiError> {
             let why = format!("namespace {found:?} is not allowed on this type");
             return Err(ApiError::bad_request(why));
         }
-        found => {
-            return Err(ApiError::bad_request(format!(
-                "the namespace of the provided object does not match the namespace sent on the request ({found} != {namespace})"
-            )));
-        }
-    }
-    match (meta::name(object), cx.path.name.as_deref()) {
-        (_, None) => {}
-        ("", Some(name)) => {
-            let name = name.to_owned();
-            meta::set(object, "name", Some(name.into()));
-        }
-        (found, Some(name)) if found == name => {}
-        (found, Some(name)) => {
-            return Err(ApiError::bad_request(format!(
-                "the name of the object ({found}) does not match the name on the URL ({name})"
-            )));
+        _ => {
+            let why = "the namespace of the provided object does not match the namespace sent on the request";
+            return Err(ApiError::bad_request(why));
         }
     }
     Ok(())
+}
+
+/// The name of an object is that of the path.
+pub(crate) fn check_name(cx: &Cx, object: &Value) -> Result<(), ApiError> {
+    let wanted = cx.path.name();
+    match meta::name(object) {
+        found if found == wanted => Ok(()),
+        "" => Err(ApiError::bad_request(format!(
+            "the name of the object ({wanted} based on URL) was undeterminable: name must be provided"
+        ))),
+        found => Err(ApiError::bad_request(format!(
+            "the name of the object ({found}) does not match the name on the URL ({wanted})"
+        ))),
+    }
+}
+
+/// An owner that is named twice is named once; returns the warning about it.
+pub(crate) fn dedup_owners(object: &mut Value, advice: &str, when: &str) -> Option<String> {
+    let owners = object.pointer_mut("/metadata/ownerReferences")?.as_array_mut()?;
+    let (mut kept, mut twice): (Vec<Value>, Vec<String>) = (Vec::new(), Vec::new());
+    for owner in std::mem::take(owners) {
+        match kept.contains(&owner) {
+            true => twice.push(owner["uid"].as_str().unwrap_or_default().to_owned()),
+            false => kept.push(owner),
+        }
+    }
+    *owners = kept;
+    let uids = twice.join(", ");
+    (!twice.is_empty()).then(|| {
+        format!(
+            ".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in \
+             1.20+, and may reject such requests as early as 1.24{advice}; duplicate UID(s) observed: {uids}"
+        )
+    })
 }
 
 /// The object to store, from what the client wants and what is there.
@@ -105,9 +161,11 @@ pub(crate) fn admit(
     ownership: Ownership,
     options: &WriteOptions,
 ) -> Result<Value, ApiError> {
+    let mut refused = Vec::new();
     match old {
-        None => own_new_metadata(&mut new, cx.now),
+        None => own_new_metadata(&mut new, cx.now, cx.kind.has_generation()),
         Some(old) => {
+            refused.extend(check_life(&new, old).filter(|_| cx.path.subresource.is_empty()));
             own_kept_metadata(&mut new, old);
             keep_other_doors(cx, &mut new, old);
         }
@@ -134,7 +192,8 @@ pub(crate) fn admit(
     if let Some(generation) = cx.kind.next_generation(&new, old) {
         meta::set(&mut new, "generation", Some(generation.into()));
     }
-    let mut errors = cx.kind.validate(&new, old);
+    refused.extend(cx.kind.validate(&new, old));
+    let mut errors = refused;
     if errors.is_empty() && to_main && cx.kind.is("", "services") {
         errors = service_ip::assign(&cx.server, &mut new, old);
     }
@@ -156,13 +215,35 @@ pub(crate) fn writer<'a>(cx: &'a Cx, options: &'a WriteOptions) -> Writer<'a> {
     Writer { manager: &options.manager, subresource, excluded: cx.kind.excluded_fields(subresource) }
 }
 
-fn own_new_metadata(object: &mut Value, now: Timestamp) {
+/// What a client may not do to the end of an object's life: announce it, or put it off once it has begun.
+fn check_life(new: &Value, old: &Value) -> impl Iterator<Item = FieldError> {
+    let path = Path::root("metadata");
+    let announced = (!meta::is_deleting(old) && meta::is_deleting(new)).then(|| {
+        let when = meta::text(new, "deletionTimestamp");
+        FieldError::invalid(&path.child("deletionTimestamp"), when, "field is immutable")
+    });
+    let known = meta::finalizers(old);
+    let mut added: Vec<&str> = meta::finalizers(new)
+        .into_iter()
+        .filter(|name| meta::is_deleting(old) && !known.contains(name))
+        .collect();
+    added.sort_unstable();
+    let put_off = (!added.is_empty()).then(|| {
+        let list: Vec<String> = added.iter().map(|name| format!("{name:?}")).collect();
+        let why = "no new finalizers can be added if the object is being deleted, found new finalizers";
+        FieldError::forbidden(&path.child("finalizers"), format!("{why} []string{{{}}}", list.join(", ")))
+    });
+    announced.into_iter().chain(put_off)
+}
+
+fn own_new_metadata(object: &mut Value, now: Timestamp, has_generation: bool) {
     let uid = uuid::Uuid::new_v4().to_string();
     meta::set(object, "uid", Some(uid.into()));
     meta::set(object, "creationTimestamp", Some(meta::timestamp(now).into()));
-    for field in
-        ["resourceVersion", "generation", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds"]
-    {
+    if has_generation {
+        meta::set(object, "generation", None);
+    }
+    for field in ["resourceVersion", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds"] {
         meta::set(object, field, None);
     }
 }
@@ -172,7 +253,6 @@ fn own_kept_metadata(new: &mut Value, old: &Value) {
         "uid",
         "creationTimestamp",
         "generation",
-        "generateName",
         "deletionTimestamp",
         "deletionGracePeriodSeconds",
         "resourceVersion",

@@ -7,7 +7,7 @@ use rand::RngExt as _;
 use serde_json::{Value, json};
 
 use crate::resource::admit::{self, Ownership};
-use crate::resource::options::WriteOptions;
+use crate::resource::options::{OptionsOf, WriteOptions};
 use crate::served::ServedKind;
 use crate::server::Cx;
 use crate::status::ApiError;
@@ -24,12 +24,12 @@ pub(crate) async fn create(cx: &Cx, body: Body) -> Result<Response<Body>, ApiErr
     if cx.path.name.is_some() {
         return Err(ApiError::method_not_allowed());
     }
-    let options = WriteOptions::of(cx)?;
+    let options = WriteOptions::of(cx, OptionsOf::Create)?;
     let bytes = body::read(body, cx.server.config.max_body_bytes).await?;
     let decoded = cx.decode(&bytes)?;
     let (object, warnings) = admit::conform(cx, decoded, &options)?;
     if !matches!(meta::text(&object, "resourceVersion"), "" | "0") {
-        return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
+        return Err(ApiError::failed("resourceVersion should not be set on objects to be created"));
     }
     let stored = create_object(cx, object, Ownership::Track, &options).await?;
     Ok(wire::warn(cx.reply(StatusCode::CREATED, stored)?, &warnings))

@@ -31,19 +31,20 @@ pub(crate) async fn delete(cx: &Cx, body: Body) -> Result<Response<Body>, ApiErr
 
 pub(crate) async fn delete_collection(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError> {
     let options = read_options(cx, body).await?;
-    let mut deleted = Vec::new();
-    for object in read::matching(cx)? {
+    let selected = read::matching(cx)?;
+    for object in &selected {
         let mut one = cx.clone();
-        one.path.name = Some(meta::name(&object).to_owned());
+        one.path.name = Some(meta::name(object).to_owned());
         match delete_object(&one, &options).await {
-            Ok(Deleted::Gone(object) | Deleted::Going(object)) => deleted.push(cx.kind.present(object)),
+            Ok(_) => {}
             // Somebody else was faster, which is just as well.
             Err(error) if error.reason == "NotFound" => {}
             Err(error) => return Err(error),
         }
     }
+    // The answer shows the objects as they were when they were selected.
     let metadata = json!({ "resourceVersion": cx.server.store.revision().to_string() });
-    Ok(wire::json(StatusCode::OK, &cx.shape()?.list(metadata, deleted)))
+    Ok(wire::json(StatusCode::OK, &cx.shape()?.list(metadata, selected)))
 }
 
 pub(crate) async fn read_options(cx: &Cx, body: Body) -> Result<DeleteOptions, ApiError> {
@@ -81,15 +82,17 @@ pub(crate) async fn delete_object(cx: &Cx, options: &DeleteOptions) -> Result<De
 }
 
 fn check_preconditions(cx: &Cx, options: &DeleteOptions, live: &Object) -> Result<(), ApiError> {
-    let fail = |what: &str, wanted: &str, found: &str| {
-        let why =
-            format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}");
-        Err(ApiError::conflict(&cx.kind, cx.path.name(), &why))
+    let fail = |what: &str, wanted: &str, found: &str, then: &str| {
+        let why = format!(
+            "the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). The object \
+             might have been {then}"
+        );
+        Err(ApiError::unmet_precondition(&cx.kind, cx.path.name(), &why))
     };
     let (uid, revision) = (meta::uid(&live.value), live.revision.to_string());
     match (&options.uid, &options.resource_version) {
-        (Some(wanted), _) if wanted != uid => fail("UID", wanted, uid),
-        (_, Some(wanted)) if *wanted != revision => fail("ResourceVersion", wanted, &revision),
+        (Some(wanted), _) if wanted != uid => fail("UID", wanted, uid, "deleted and then recreated"),
+        (_, Some(wanted)) if *wanted != revision => fail("ResourceVersion", wanted, &revision, "modified"),
         _ => Ok(()),
     }
 }

@@ -4,6 +4,7 @@
 //! meet in `admit`, which makes of what a client sent what is stored.
 
 pub mod admit;
+mod apply;
 pub mod create;
 pub mod delete;
 pub mod options;
@@ -44,6 +45,7 @@ pub(crate) async fn answer(cx: &Cx, verb: &str, body: Body) -> Result<Response<B
     }
     match verb {
         "create" if cx.kind.is("", "bindings") => subresource::bind(cx, body).await,
+        "update" | "patch" if cx.path.name.is_none() => Err(ApiError::method_not_allowed()),
         "get" => read::get(cx),
         "list" => read::list(cx),
         "create" => create::create(cx, body).await,
@@ -105,6 +107,13 @@ impl Cx {
     /// The object in a body that should be of the addressed kind.
     pub fn decode(&self, bytes: &[u8]) -> Result<Decoded, ApiError> {
         let (api_version, kind) = (self.kind.api_version(), self.kind.kind());
+        if matches!(body::media_type(&self.headers), "application/json" | "") {
+            // Only a body that cannot be read is read again, for a better answer.
+            return body::decode_json(bytes)
+                .ok()
+                .filter(|decoded| decoded.value.is_object())
+                .map_or_else(|| body::check_json(bytes, kind).map(|()| Decoded::default()), Ok);
+        }
         body::decode_as(bytes, body::media_type(&self.headers), Some((&api_version, kind)))
     }
 

@@ -1,5 +1,7 @@
 //! The query parameters of writes, and the options that deletions carry in their body.
 
+use drydock_kinds::FieldError;
+use drydock_kinds::field::Path;
 use http::header::USER_AGENT;
 use serde_json::Value;
 
@@ -9,6 +11,26 @@ use crate::wire::fields::FieldValidation;
 
 /// Longest name of a field manager.
 const MAX_MANAGER: usize = 128;
+
+/// Which options a request carries; they are refused under this name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OptionsOf {
+    Create,
+    Update,
+    /// Any patch but server-side apply.
+    Patch,
+    Apply,
+}
+
+impl OptionsOf {
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Create => "CreateOptions",
+            Self::Update => "UpdateOptions",
+            Self::Patch | Self::Apply => "PatchOptions",
+        }
+    }
+}
 
 /// What a create, update or patch may say about itself.
 #[derive(Debug, Clone)]
@@ -20,35 +42,57 @@ pub struct WriteOptions {
 }
 
 impl WriteOptions {
-    pub(crate) fn of(cx: &Cx) -> Result<Self, ApiError> {
-        Ok(Self {
-            dry_run: dry_run(cx.query.all("dryRun"))?,
-            manager: manager(cx)?,
-            validation: FieldValidation::parse(cx.query.get("fieldValidation"))?,
-            force: cx.query.is_true("force"),
-        })
-    }
-}
-
-fn dry_run<'a>(mut values: impl Iterator<Item = &'a str>) -> Result<bool, ApiError> {
-    values.try_fold(false, |_, value| match value {
-        "All" => Ok(true),
-        other => Err(ApiError::bad_request(format!("invalid dryRun {other:?}: supported values: \"All\""))),
-    })
-}
-
-/// The `fieldManager` parameter, or the name of the program at the head of the user agent.
-fn manager(cx: &Cx) -> Result<String, ApiError> {
-    if let Some(manager) = cx.query.get("fieldManager") {
-        if manager.len() > MAX_MANAGER || manager.chars().any(char::is_control) {
-            let why = format!("invalid fieldManager: at most {MAX_MANAGER} printable characters");
-            return Err(ApiError::bad_request(why));
+    pub(crate) fn of(cx: &Cx, what: OptionsOf) -> Result<Self, ApiError> {
+        let validation = FieldValidation::parse(cx.query.get("fieldValidation"));
+        let manager = cx.query.get("fieldManager");
+        let mut errors = Vec::new();
+        if what == OptionsOf::Apply && manager.is_none() {
+            errors.push(FieldError::required(&Path::root("fieldManager"), "is required for apply patch"));
         }
-        return Ok(manager.to_owned());
+        if what == OptionsOf::Patch && cx.query.get("force").is_some() {
+            errors.push(FieldError::forbidden(
+                &Path::root("force"),
+                "may not be specified for non-apply patch",
+            ));
+        }
+        errors.extend(manager.and_then(manager_complaint));
+        errors.extend(dry_run_complaint(&cx.query.all("dryRun").collect::<Vec<_>>()));
+        errors.extend(validation.as_ref().err().cloned());
+        match validation {
+            Ok(validation) if errors.is_empty() => Ok(Self {
+                dry_run: cx.query.get("dryRun").is_some(),
+                manager: manager.map_or_else(|| program(cx), str::to_owned),
+                validation,
+                force: cx.query.is_true("force"),
+            }),
+            _ => Err(ApiError::invalid_options(what.kind(), &errors)),
+        }
     }
+}
+
+fn dry_run_complaint(values: &[&str]) -> Option<FieldError> {
+    let named: Vec<&&str> = values.iter().filter(|value| !value.is_empty()).collect();
+    if named.iter().all(|value| **value == "All") {
+        return None;
+    }
+    Some(FieldError::not_supported(&Path::root("dryRun"), serde_json::json!(named), &["All"]))
+}
+
+fn manager_complaint(manager: &str) -> Option<FieldError> {
+    let path = Path::root("fieldManager");
+    if manager.len() > MAX_MANAGER {
+        return Some(FieldError::too_long(&path, MAX_MANAGER));
+    }
+    let (position, odd) = manager.chars().enumerate().find(|(_, c)| c.is_control())?;
+    let why = format!("invalid character U+{:04X} (at position {position})", u32::from(odd));
+    Some(FieldError::invalid(&path, manager, why))
+}
+
+/// Who writes when no `fieldManager` says so: the name of the program at the head of the user agent.
+fn program(cx: &Cx) -> String {
     let agent = cx.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("unknown");
-    let program = agent.split(['/', ' ']).next().unwrap_or("unknown");
-    Ok(program.chars().take(MAX_MANAGER).collect())
+    let program = agent.split('/').next().unwrap_or("unknown");
+    program.chars().filter(|c| !c.is_control()).take(MAX_MANAGER).collect()
 }
 
 /// What becomes of the objects that a deleted one owns.
@@ -82,36 +126,73 @@ impl DeleteOptions {
 
     /// From the body if there is one, else from the query.
     pub(crate) fn of(cx: &Cx, body: &Value) -> Result<Self, ApiError> {
+        check_kind(body)?;
         let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-        let in_body = body["dryRun"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        let policy =
-            text("/propagationPolicy").or_else(|| cx.query.get("propagationPolicy").map(str::to_owned));
-        let orphan = body["orphanDependents"].as_bool();
+        // A body speaks alone; the query counts only without one.
+        let queried = |name: &str| if body.is_null() { cx.query.get(name) } else { None };
+        let policy = text("/propagationPolicy").or_else(|| queried("propagationPolicy").map(str::to_owned));
+        let orphan = body["orphanDependents"]
+            .as_bool()
+            .or_else(|| queried("orphanDependents").map(|value| matches!(value, "true" | "1")));
         let grace = match body["gracePeriodSeconds"].as_i64() {
-            None => cx.query.number("gracePeriodSeconds")?,
+            None if body.is_null() => cx.query.number("gracePeriodSeconds")?,
             given => given,
         };
+        let in_body = body["dryRun"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let dry_run: Vec<&str> =
+            in_body.chain(cx.query.all("dryRun")).filter(|one| !one.is_empty()).collect();
+        let mut errors: Vec<FieldError> =
+            propagation_complaint(policy.as_deref(), orphan).into_iter().collect();
+        errors.extend(dry_run_complaint(&dry_run));
+        if !errors.is_empty() {
+            return Err(ApiError::invalid_options("DeleteOptions", &errors));
+        }
         Ok(Self {
-            dry_run: dry_run(in_body)? || dry_run(cx.query.all("dryRun"))?,
+            dry_run: !dry_run.is_empty(),
             // Negative values were once meaningful and now ask for the smallest grace there is.
             grace_period_s: grace.map(|seconds| if seconds < 0 { 1 } else { seconds }),
-            propagation: propagation(policy.as_deref(), orphan)?,
+            propagation: propagation(policy.as_deref(), orphan),
             uid: text("/preconditions/uid"),
             resource_version: text("/preconditions/resourceVersion"),
         })
     }
 }
 
-fn propagation(policy: Option<&str>, orphan: Option<bool>) -> Result<Option<Propagation>, ApiError> {
-    Ok(match (policy, orphan) {
-        (Some("Background"), None) | (None, Some(false)) => Some(Propagation::Background),
-        (Some("Foreground"), None) => Some(Propagation::Foreground),
-        (Some("Orphan"), None) | (None, Some(true)) => Some(Propagation::Orphan),
-        (None, None) => None,
-        (policy, _) => {
-            let why =
-                format!("invalid propagationPolicy {policy:?}: must be Background, Foreground or Orphan");
-            return Err(ApiError::bad_request(why));
+/// A body that is an object of some kind is no options for a deletion.
+fn check_kind(body: &Value) -> Result<(), ApiError> {
+    let (version, kind) = (body["apiVersion"].as_str().unwrap_or("v1"), body["kind"].as_str().unwrap_or(""));
+    match kind {
+        "" | "DeleteOptions" => Ok(()),
+        other => Err(ApiError::bad_request(unregistered(other, version))),
+    }
+}
+
+/// As Go's decoder says it.
+pub(crate) fn unregistered(kind: &str, version: &str) -> String {
+    format!("no kind {kind:?} is registered for version {version:?} in scheme \"pkg/runtime/scheme.go:111\"")
+}
+
+fn propagation_complaint(policy: Option<&str>, orphan: Option<bool>) -> Option<FieldError> {
+    let path = Path::root("propagationPolicy");
+    match (policy, orphan) {
+        (Some(policy), Some(_)) => {
+            let why = "orphanDependents and deletionPropagation cannot be both set";
+            Some(FieldError::invalid(&path, policy, why))
         }
-    })
+        (None | Some("Background" | "Foreground" | "Orphan"), _) => None,
+        (Some(other), None) => Some(FieldError::not_supported_in_order(
+            &path,
+            other,
+            &["Foreground", "Background", "Orphan", "nil"],
+        )),
+    }
+}
+
+fn propagation(policy: Option<&str>, orphan: Option<bool>) -> Option<Propagation> {
+    match (policy, orphan) {
+        (Some("Background"), _) | (None, Some(false)) => Some(Propagation::Background),
+        (Some("Foreground"), _) => Some(Propagation::Foreground),
+        (Some("Orphan"), _) | (None, Some(true)) => Some(Propagation::Orphan),
+        _ => None,
+    }
 }

@@ -1,24 +1,34 @@
 //! `PATCH` in its four forms: JSON patch, merge patch, strategic merge patch and server-side apply.
+//!
+//! Start at [`patch`]; server-side apply has its own room, `apply`. The patches themselves are pure functions of
+//! `crate::patch`; here they meet the stored object, and their failures become answers.
+
+use std::sync::{Mutex, PoisonError};
 
 use axum::body::Body;
+use drydock_kinds::FieldError;
+use drydock_kinds::field::Path;
+use drydock_kinds::schema::{Mismatch, duplicate_fields};
 use http::{Response, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::meta;
-use crate::patch::{Apply, ApplyError, apply, strategic_merge};
+use crate::patch::{MergeError, go, json_patch, strategic_merge};
 use crate::resource::admit::{self, Ownership};
-use crate::resource::create::create_object;
-use crate::resource::options::WriteOptions;
+use crate::resource::apply::server_side_apply;
+use crate::resource::options::{OptionsOf, WriteOptions, unregistered};
 use crate::resource::update::{Change, modify};
 use crate::server::Cx;
 use crate::status::ApiError;
 use crate::stored::Object;
 use crate::wire;
-use crate::wire::body::{self, Decoded};
-use crate::wire::fields::undecodable;
+use crate::wire::body;
+use crate::wire::fields::FieldValidation;
 
 /// More operations than this in one JSON patch are refused.
 const MAX_OPERATIONS: usize = 10_000;
+/// What an operation of a JSON patch may say.
+const OPERATION_FIELDS: &[&str] = &["op", "path", "from", "value"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -30,161 +40,226 @@ enum Form {
 
 impl Form {
     fn of(cx: &Cx) -> Result<Self, ApiError> {
-        let supported = "application/json-patch+json, application/merge-patch+json, \
-                         application/strategic-merge-patch+json, application/apply-patch+yaml";
         match body::media_type(&cx.headers) {
             "application/json-patch+json" => Ok(Self::Json),
             "application/merge-patch+json" => Ok(Self::Merge),
             "application/strategic-merge-patch+json" if cx.kind.merges_strategically() => Ok(Self::Strategic),
             "application/apply-patch+yaml" => Ok(Self::Apply),
-            _ => Err(ApiError::unsupported_media_type(format!(
-                "the body of the request was in an unknown format - accepted media types include: {supported}"
-            ))),
+            _ => {
+                let strategic = match cx.kind.merges_strategically() {
+                    true => "application/strategic-merge-patch+json, ",
+                    false => "",
+                };
+                Err(ApiError::unsupported_media_type(format!(
+                    "the body of the request was in an unknown format - accepted media types include: \
+                     application/json-patch+json, application/merge-patch+json, \
+                     {strategic}application/apply-patch+yaml"
+                )))
+            }
         }
+    }
+}
+
+/// Which options the patch of this request may carry.
+pub(crate) fn options_of(cx: &Cx) -> OptionsOf {
+    match Form::of(cx) {
+        Ok(Form::Apply) => OptionsOf::Apply,
+        _ => OptionsOf::Patch,
     }
 }
 
 pub(crate) async fn patch(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError> {
     let form = Form::of(cx)?;
-    let options = WriteOptions::of(cx)?;
+    let options = WriteOptions::of(cx, options_of(cx))?;
     let bytes = body::read(body, cx.server.config.max_body_bytes).await?;
     if form == Form::Apply {
-        return server_side_apply(cx, &options, body::decode_yaml(&bytes)?).await;
+        return server_side_apply(cx, &options, &bytes).await;
     }
-    let Decoded { value: patch, duplicates } = body::decode_json(&bytes)?;
-    let warnings = options.validation.judge(duplicates, &cx.kind)?;
-    let unknown = std::sync::Mutex::new(Vec::new());
+    let patch = Patch::read(form, &bytes)?;
+    let warnings = Mutex::new(Vec::new());
     let change = |live: &Object| {
-        let mut object = patched(cx, form, live, &patch)?;
-        check_still_itself(cx, &object)?;
-        let found = conform_patched(cx, &mut object)?;
-        let found = options.validation.judge(found, &cx.kind)?;
-        *unknown.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = found;
+        let (object, found) = patch.applied(cx, options.validation, live)?;
+        *warnings.lock().unwrap_or_else(PoisonError::into_inner) = found;
         Ok(Change { object, ownership: Ownership::Track })
     };
     let stored = modify(cx, &options, change).await?;
-    let unknown = unknown.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let warnings: Vec<String> = warnings.into_iter().chain(unknown).collect();
+    let warnings = warnings.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(wire::warn(cx.reply(StatusCode::OK, stored)?, &warnings))
 }
 
-/// The live object after the patch. It is pinned to a resourceVersion only when the patch names another one than the
-/// live one: a patch is about fields, so losing a race means looking and trying again.
-fn patched(cx: &Cx, form: Form, live: &Object, patch: &Value) -> Result<Value, ApiError> {
-    let mut object = apply_form(cx, form, live.value.clone(), patch)?;
-    if meta::text(&object, "resourceVersion") == live.revision.to_string() {
-        meta::set(&mut object, "resourceVersion", None);
-    }
-    Ok(object)
-}
-
-fn apply_form(cx: &Cx, form: Form, mut base: Value, patch: &Value) -> Result<Value, ApiError> {
-    match form {
-        Form::Json => {
-            json_patch(&mut base, patch)?;
-            Ok(base)
-        }
-        Form::Strategic if let Some(root) = cx.kind.root() => {
-            strategic_merge(&base, patch, root).map_err(|error| ApiError::bad_request(error.to_string()))
-        }
-        _ if !patch.is_object() => Err(ApiError::bad_request("the patch must be an object")),
-        _ => {
-            json_patch::merge(&mut base, patch);
-            Ok(base)
-        }
-    }
-}
-
-/// Merges a JSON or merge patch into something that is no stored object, such as a Scale.
+/// Merges a patch into something that is no stored object, such as a Scale, which has no lists: all kinds of merge
+/// patch mean the same for it.
 pub(crate) fn patch_value(cx: &Cx, base: Value, bytes: &[u8]) -> Result<Value, ApiError> {
-    let patch = body::decode_json(bytes)?.value;
-    match Form::of(cx)? {
-        Form::Json => apply_form(cx, Form::Json, base, &patch),
-        // A Scale has no lists, so both kinds of merge patch mean the same for it.
-        Form::Merge | Form::Strategic | Form::Apply => apply_form(cx, Form::Merge, base, &patch),
-    }
+    let form = match Form::of(cx)? {
+        Form::Json => Form::Json,
+        Form::Merge | Form::Strategic | Form::Apply => Form::Merge,
+    };
+    Patch::read(form, bytes)?.on(cx, base)
 }
 
-fn json_patch(object: &mut Value, patch: &Value) -> Result<(), ApiError> {
-    let operations: json_patch::Patch =
-        serde_json::from_value(patch.clone()).map_err(|error| ApiError::bad_request(error.to_string()))?;
-    if operations.0.len() > MAX_OPERATIONS {
-        let why = format!("The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}");
-        return Err(ApiError::body_too_large(MAX_OPERATIONS).with_message(why));
-    }
-    json_patch::patch(object, &operations.0).map_err(|error| ApiError::unprocessable(error.to_string()))
+/// A decoded patch that is no apply.
+struct Patch {
+    form: Form,
+    value: Value,
+    /// Fields that came twice, and members of operations that mean nothing.
+    findings: Vec<String>,
 }
 
-fn conform_patched(cx: &Cx, object: &mut Value) -> Result<Vec<String>, ApiError> {
-    cx.kind.conform(object).map_err(|why| undecodable(&cx.kind, &why.to_string()))
-}
-
-/// A patch may change an object, not make another one of it.
-fn check_still_itself(cx: &Cx, object: &Value) -> Result<(), ApiError> {
-    let same = object["kind"] == cx.kind.kind()
-        && object["apiVersion"] == cx.kind.api_version().as_str()
-        && meta::name(object) == cx.path.name()
-        && meta::namespace(object) == cx.path.namespace.as_deref().unwrap_or("");
-    match same {
-        true => Ok(()),
-        false => {
-            Err(ApiError::bad_request("a patch must not change the apiVersion, kind, name or namespace"))
+impl Patch {
+    fn read(form: Form, bytes: &[u8]) -> Result<Self, ApiError> {
+        let prefix = if form == Form::Strategic { "" } else { "error decoding patch: " };
+        let refused = |why: String| ApiError::bad_request(format!("{prefix}{why}"));
+        let value: Value =
+            serde_json::from_slice(bytes).map_err(|error| refused(body::go_words(&error, bytes)))?;
+        let expected = match (form, &value) {
+            (Form::Json, Value::Array(_)) | (Form::Merge | Form::Strategic, Value::Object(_)) => None,
+            (Form::Json, _) => Some("[]handlers.jsonPatchOp"),
+            _ => Some("map[string]interface {}"),
+        };
+        if let Some(expected) = expected {
+            let found = body::json_type(&value);
+            return Err(refused(format!("json: cannot unmarshal {found} into Go value of type {expected}")));
         }
+        let mut findings = duplicate_fields(bytes);
+        if form == Form::Json {
+            findings.extend(odd_members(&value));
+            findings.iter_mut().for_each(|finding| finding.insert_str(0, "json patch "));
+        }
+        Ok(Self { form, value, findings })
     }
-}
 
-async fn server_side_apply(
-    cx: &Cx,
-    options: &WriteOptions,
-    decoded: Decoded,
-) -> Result<Response<Body>, ApiError> {
-    if cx.query.get("fieldManager").is_none() {
-        return Err(ApiError::bad_request("fieldManager is required for apply patch"));
+    /// The live object after the patch, in the shape of its kind, and what to warn about. It is pinned to a
+    /// resourceVersion only when the patch names another one than the live one: a patch is about fields, so losing a
+    /// race means looking and trying again.
+    fn applied(
+        &self,
+        cx: &Cx,
+        validation: FieldValidation,
+        live: &Object,
+    ) -> Result<(Value, Vec<String>), ApiError> {
+        let mut object = self.on(cx, live.value.clone())?;
+        let shown = match self.form {
+            Form::Strategic => go::text(&self.value),
+            _ => object.to_string(),
+        };
+        let mut warnings = self.conform(cx, validation, &mut object, &shown)?;
+        warnings.extend(admit::dedup_owners(&mut object, "", " after mutating admission happens"));
+        admit::check_place(cx, &mut object)?;
+        admit::check_name(cx, &object)?;
+        check_uid(cx, &object, live)?;
+        if meta::text(&object, "resourceVersion") == live.revision.to_string() {
+            meta::set(&mut object, "resourceVersion", None);
+        }
+        Ok((object, warnings))
     }
-    let (config, warnings) = admit::conform(cx, decoded, options)?;
-    let Some(root) = cx.kind.root() else {
-        return Err(ApiError::unsupported_media_type("this kind has no schema, so it cannot be applied"));
-    };
-    let merge = |live: Option<&Value>| {
-        let writer = admit::writer(cx, options);
-        let request = Apply { live, config: &config, root, writer, force: options.force, now: cx.now };
-        apply(request).map_err(refusal)
-    };
-    let wire_warn = |response| wire::warn(response, &warnings);
-    // Two rounds: the object may appear or vanish between looking and writing.
-    for _ in 0..2 {
-        if cx.load_if_present()?.is_some() || !cx.path.subresource.is_empty() {
-            let change = |live: &Object| {
-                let mut object = merge(Some(&live.value))?;
-                // The configuration's resourceVersion is the client's precondition; the live one is not.
-                meta::carry_over(&mut object, &config, "resourceVersion");
-                Ok(Change { object, ownership: Ownership::Given })
-            };
-            match modify(cx, options, change).await {
-                Err(error) if error.reason == "NotFound" && cx.path.subresource.is_empty() => {}
-                outcome => return Ok(wire_warn(cx.reply(StatusCode::OK, outcome?)?)),
+
+    fn on(&self, cx: &Cx, mut base: Value) -> Result<Value, ApiError> {
+        match (self.form, &self.value) {
+            (Form::Json, Value::Array(operations)) => {
+                if operations.len() > MAX_OPERATIONS {
+                    let why = format!(
+                        "The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {}",
+                        operations.len()
+                    );
+                    return Err(ApiError::body_too_large(MAX_OPERATIONS).with_message(why));
+                }
+                json_patch(&mut base, operations).map_err(|error| {
+                    tracing::debug!(%error, "a JSON patch failed");
+                    ApiError::impossible_patch()
+                })?;
+            }
+            (Form::Strategic, patch) if let Some(root) = cx.kind.root() => {
+                base = strategic_merge(&base, patch, root).map_err(strategic_refusal)?;
+            }
+            (_, patch) => json_patch::merge(&mut base, patch),
+        }
+        Ok(base)
+    }
+
+    /// A patch that leads to no object of the kind is the patch's fault.
+    fn conform(
+        &self,
+        cx: &Cx,
+        validation: FieldValidation,
+        object: &mut Value,
+        shown: &str,
+    ) -> Result<Vec<String>, ApiError> {
+        self.keep_kind(cx, object, shown)?;
+        let refused = |why: Mismatch| match self.form {
+            Form::Strategic => ApiError::invalid_patch(shown, &conversion_words(&why)),
+            _ => ApiError::invalid_patch(shown, &why.to_string()),
+        };
+        let unknown = cx.kind.conform(object).map_err(refused)?;
+        let findings: Vec<String> = self.findings.iter().cloned().chain(unknown).collect();
+        match validation {
+            _ if findings.is_empty() => Ok(findings),
+            FieldValidation::Ignore => Ok(Vec::new()),
+            FieldValidation::Warn => Ok(findings),
+            FieldValidation::Strict => {
+                let why = format!("strict decoding error: {}", findings.join(", "));
+                Err(ApiError::invalid_patch(shown, &why))
             }
         }
-        if !meta::uid(&config).is_empty() {
-            return Err(ApiError::modified(&cx.kind, cx.path.name()));
+    }
+
+    /// A strategic patch cannot say what an object is; the others make another kind's object of it and fail.
+    fn keep_kind(&self, cx: &Cx, object: &mut Value, shown: &str) -> Result<(), ApiError> {
+        let (api_version, kind) = (cx.kind.api_version(), cx.kind.kind());
+        if self.form == Form::Strategic {
+            (object["apiVersion"], object["kind"]) = (api_version.into(), kind.into());
+            return Ok(());
         }
-        match create_object(cx, merge(None)?, Ownership::Given, options).await {
-            Err(error) if error.reason == "AlreadyExists" => {}
-            outcome => return Ok(wire_warn(cx.reply(StatusCode::CREATED, outcome?)?)),
+        let found = |field: &str| object[field].as_str().unwrap_or_default();
+        match found("apiVersion") == api_version && found("kind") == kind {
+            true => Ok(()),
+            false => Err(ApiError::invalid_patch(shown, &unregistered(found("kind"), found("apiVersion")))),
         }
     }
-    Err(ApiError::modified(&cx.kind, cx.path.name()))
 }
 
-fn refusal(error: ApplyError) -> ApiError {
-    let message = error.to_string();
+/// Members of operations that mean nothing, as a strict decoder names them.
+fn odd_members(operations: &Value) -> Vec<String> {
+    let operations = operations.as_array().map(Vec::as_slice).unwrap_or_default();
+    let odd = |(index, operation): (usize, &Value)| {
+        let names = operation.as_object().into_iter().flatten().map(|(name, _)| name.clone());
+        let odd = names.filter(|name| !OPERATION_FIELDS.contains(&name.as_str()));
+        odd.map(|name| format!("unknown field \"[{index}].{name}\"")).collect::<Vec<_>>()
+    };
+    operations.iter().enumerate().flat_map(odd).collect()
+}
+
+fn strategic_refusal(error: MergeError) -> ApiError {
     match error {
-        ApplyError::Conflicts(conflicts) => {
-            let causes = conflicts.iter().map(|conflict| {
-                json!({ "reason": "FieldManagerConflict", "message": conflict.message, "field": conflict.field })
-            });
-            ApiError::apply_conflict(&message, causes.collect())
-        }
-        _ => ApiError::bad_request(message),
+        MergeError::ListOfLists => ApiError::impossible_patch(),
+        error if error.is_bad_request() => ApiError::bad_request(error.to_string()),
+        error => ApiError::failed(error.to_string()),
     }
+}
+
+/// A strategic patch is converted value by value, whose failures read differently from a decoder's.
+fn conversion_words(why: &Mismatch) -> String {
+    let Mismatch::Type { found, expected, .. } = why else { return why.to_string() };
+    let found = match *found {
+        "number" => "int64",
+        "array" => "slice",
+        "object" => "map",
+        other => other,
+    };
+    match expected.as_str() {
+        list if list.starts_with("[]") => format!("cannot restore slice from {found}"),
+        map if map.starts_with("map[") => format!("cannot restore map from {found}"),
+        structure if structure.contains('.') => format!("cannot restore struct from: {found}"),
+        scalar if matches!(found, "slice" | "map") => format!("unrecognized type: {scalar}"),
+        scalar => format!("cannot convert {found} to {scalar}"),
+    }
+}
+
+/// An object keeps its uid; a patch that names another one is invalid.
+pub(super) fn check_uid(cx: &Cx, object: &Value, live: &Object) -> Result<(), ApiError> {
+    let (wanted, found) = (meta::uid(object), meta::uid(&live.value));
+    if wanted.is_empty() || wanted == found {
+        return Ok(());
+    }
+    let error = FieldError::invalid(&Path::root("metadata").child("uid"), wanted, "field is immutable");
+    Err(ApiError::invalid(&cx.kind, cx.path.name(), &[error]))
 }

@@ -7,14 +7,14 @@ use serde_json::Value;
 use crate::meta;
 use crate::resource::MAX_RETRIES;
 use crate::resource::admit::{self, Committed, Ownership};
-use crate::resource::options::WriteOptions;
+use crate::resource::options::{OptionsOf, WriteOptions};
 use crate::server::Cx;
 use crate::status::ApiError;
 use crate::stored::Object;
 use crate::wire::{self, body};
 
 pub(crate) async fn update(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError> {
-    let options = WriteOptions::of(cx)?;
+    let options = WriteOptions::of(cx, OptionsOf::Update)?;
     let bytes = body::read(body, cx.server.config.max_body_bytes).await?;
     let decoded = cx.decode(&bytes)?;
     let (object, warnings) = admit::conform(cx, decoded, &options)?;
@@ -66,11 +66,28 @@ fn check_preconditions(cx: &Cx, object: &Value, live: &Object) -> Result<(), Api
     let wanted = meta::uid(object);
     let found = meta::uid(&live.value);
     if !wanted.is_empty() && wanted != found {
-        let why = format!("Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}");
+        // Worded after a storage that we do not have, because that is the text clients know.
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: /registry/{}, ResourceVersion: 0, AdditionalErrorMsg: \
+             Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}",
+            registry_key(cx)
+        );
         return Err(ApiError::conflict(&cx.kind, name, &why));
     }
-    if has_revision(object) && meta::text(object, "resourceVersion") != live.revision.to_string() {
+    if !has_revision(object) {
+        return Ok(());
+    }
+    let wanted = meta::text(object, "resourceVersion");
+    if wanted.parse::<u64>().is_err() {
+        return Err(ApiError::failed(format!("strconv.ParseUint: parsing {wanted:?}: invalid syntax")));
+    }
+    if wanted != live.revision.to_string() {
         return Err(ApiError::modified(&cx.kind, name));
     }
     Ok(())
+}
+
+fn registry_key(cx: &Cx) -> String {
+    let place = cx.path.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+    format!("{}/{place}{}", cx.kind.plural(), cx.path.name())
 }

@@ -18,7 +18,10 @@ use hyper::upgrade::OnUpgrade;
 
 use crate::certificates;
 use crate::resource::update::{self, Change};
-use crate::resource::{admit::Ownership, options::WriteOptions};
+use crate::resource::{
+    admit::Ownership,
+    options::{OptionsOf, WriteOptions},
+};
 use crate::server::{Cx, Permit};
 use crate::status::ApiError;
 use crate::stored::Object;
@@ -101,7 +104,7 @@ pub(crate) async fn bind(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError
 
 /// Sets a namespace's own finalizers; without any left, a deleted namespace is gone.
 async fn finalize(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError> {
-    let options = WriteOptions::of(cx)?;
+    let options = WriteOptions::of(cx, OptionsOf::Update)?;
     let bytes = body::read(body, cx.server.config.max_body_bytes).await?;
     let wanted = body::decode(&bytes, body::media_type(&cx.headers))?.value;
     let change = |live: &Object| {

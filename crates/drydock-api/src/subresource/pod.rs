@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::meta;
 use crate::resource::admit::Ownership;
 use crate::resource::delete::delete_object;
-use crate::resource::options::{DeleteOptions, WriteOptions};
+use crate::resource::options::{DeleteOptions, OptionsOf, WriteOptions};
 use crate::resource::update::{Change, modify};
 use crate::selector::Filter;
 use crate::served::ServedKind;
@@ -19,7 +19,7 @@ use crate::wire::{self, body};
 
 /// Sets the pod's node once; a scheduler's word.
 pub(super) async fn bind(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError> {
-    let options = WriteOptions::of(cx)?;
+    let options = WriteOptions::of(cx, OptionsOf::Create)?;
     let bytes = body::read(body, cx.server.config.max_body_bytes).await?;
     let binding = body::decode(&bytes, body::media_type(&cx.headers))?.value;
     bind_to(cx, &options, &binding).await
@@ -27,7 +27,7 @@ pub(super) async fn bind(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError
 
 /// As [`bind`], for a binding that names its pod itself.
 pub(super) async fn bind_named(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError> {
-    let options = WriteOptions::of(cx)?;
+    let options = WriteOptions::of(cx, OptionsOf::Create)?;
     let bytes = body::read(body, cx.server.config.max_body_bytes).await?;
     let binding = body::decode(&bytes, body::media_type(&cx.headers))?.value;
     let mut pod = cx.clone();

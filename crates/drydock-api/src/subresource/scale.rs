@@ -6,8 +6,8 @@ use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use crate::resource::admit::Ownership;
-use crate::resource::options::WriteOptions;
-use crate::resource::patch::patch_value;
+use crate::resource::options::{OptionsOf, WriteOptions};
+use crate::resource::patch::{self, patch_value};
 use crate::resource::update::{Change, modify};
 use crate::server::Cx;
 use crate::status::ApiError;
@@ -19,7 +19,8 @@ pub(super) async fn answer(cx: &Cx, verb: &str, body: Body) -> Result<Response<B
     if verb == "get" {
         return Ok(wire::json(StatusCode::OK, &scale_of(&cx.load()?.value, &spec)));
     }
-    let options = WriteOptions::of(cx)?;
+    let options =
+        WriteOptions::of(cx, if verb == "update" { OptionsOf::Update } else { patch::options_of(cx) })?;
     let bytes = body::read(body, cx.server.config.max_body_bytes).await?;
     let replaced = match verb {
         "update" => Some(body::decode(&bytes, body::media_type(&cx.headers))?.value),

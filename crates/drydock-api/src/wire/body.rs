@@ -73,6 +73,64 @@ fn decode_protobuf(bytes: &[u8], expected: Option<(&str, &str)>) -> Result<Decod
     Ok(Decoded { value, duplicates: Vec::new() })
 }
 
+/// Why JSON cannot be read, in the words of Go's parser, which clients and people know.
+pub fn go_words(error: &serde_json::Error, bytes: &[u8]) -> String {
+    if error.is_eof() {
+        return "unexpected end of JSON input".to_owned();
+    }
+    let line = bytes.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
+    let Some(byte) = error.column().checked_sub(1).and_then(|column| line.get(column)) else {
+        return error.to_string();
+    };
+    let text = error.to_string();
+    let place = match () {
+        _ if text.starts_with("trailing characters") => "after top-level value",
+        _ if text.starts_with("key must be a string") || text.starts_with("trailing comma") => {
+            "looking for beginning of object key string"
+        }
+        _ => "looking for beginning of value",
+    };
+    format!("invalid character {:?} {place}", char::from(*byte))
+}
+
+/// The type of a decoded value as Go names it.
+pub fn json_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+/// A body that is no JSON object, where an object of `kind` was expected.
+pub fn check_json(bytes: &[u8], kind: &str) -> Result<(), ApiError> {
+    let shape = "struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }";
+    let why = match serde_json::from_slice::<Value>(bytes) {
+        Ok(Value::Object(_)) => return Ok(()),
+        Ok(other) => format!("json: cannot unmarshal {} into Go value of type {shape}", json_type(&other)),
+        Err(error) => go_words(&error, bytes),
+    };
+    Err(ApiError::bad_request(format!(
+        "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse error: {why} ({})",
+        summary(bytes)
+    )))
+}
+
+/// The beginning of a body, readable when it looks like an object.
+fn summary(bytes: &[u8]) -> String {
+    const SHOWN: usize = 30;
+    let head = &bytes[..bytes.len().min(SHOWN)];
+    let text = match bytes.first() {
+        None => return "<empty>".to_owned(),
+        Some(b'{') => String::from_utf8_lossy(head).into_owned(),
+        Some(_) => head.iter().map(|byte| format!("{byte:02x}")).collect(),
+    };
+    if bytes.len() > SHOWN { text + " ..." } else { text }
+}
+
 pub fn decode_json(bytes: &[u8]) -> Result<Decoded, ApiError> {
     let value = serde_json::from_slice(bytes);
     let value = value.map_err(|error| ApiError::bad_request(format!("cannot decode JSON: {error}")))?;

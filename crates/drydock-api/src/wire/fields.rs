@@ -1,5 +1,8 @@
 //! `fieldValidation`: what happens to fields that a kind does not know or that were given twice.
 
+use drydock_kinds::FieldError;
+use drydock_kinds::field::Path;
+
 use crate::served::ServedKind;
 use crate::status::ApiError;
 
@@ -12,14 +15,15 @@ pub enum FieldValidation {
 }
 
 impl FieldValidation {
-    pub fn parse(text: Option<&str>) -> Result<Self, ApiError> {
+    pub fn parse(text: Option<&str>) -> Result<Self, FieldError> {
         match text {
             None | Some("Warn") => Ok(Self::Warn),
             Some("Ignore") => Ok(Self::Ignore),
             Some("Strict") => Ok(Self::Strict),
-            Some(other) => Err(ApiError::bad_request(format!(
-                "invalid fieldValidation {other:?}: must be Ignore, Warn or Strict"
-            ))),
+            Some(other) => {
+                let (path, known) = (Path::root("fieldValidation"), ["", "Ignore", "Strict", "Warn"]);
+                Err(FieldError::not_supported(&path, other, &known))
+            }
         }
     }
 }

@@ -269,7 +269,7 @@ async fn selectors_choose_by_label_and_field() {
         api.list(&ListParams::default().fields("spec.color=red")).await,
         400,
         "BadRequest",
-        "not supported",
+        "is not a known field selector",
     );
     api.delete_collection(&DeleteParams::default(), &ListParams::default().labels("app=a")).await.unwrap();
     assert_eq!(api.list(&ListParams::default()).await.unwrap().items.len(), 1);

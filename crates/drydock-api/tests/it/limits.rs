@@ -66,7 +66,7 @@ async fn bodies_we_cannot_read_are_named() {
     let (status, answer) = ask(&api, request, "{\"kind\": \"Pod\"}").await;
     assert_eq!(status, 400);
     assert!(
-        answer["message"].as_str().unwrap().contains("does not match the expected kind (ConfigMap)"),
+        answer["message"].as_str().unwrap().contains("cannot be handled as a ConfigMap"),
         "{answer}"
     );
 }

@@ -229,6 +229,13 @@ impl Dice {
                     }
                     if key.is_none() && !live.is_empty() && self.in_hundred(20) {
                         let gone = live[self.roll(live.len() as u64) as usize].clone();
+                        // Adding and deleting one value at once comes out either way.
+                        if let Some(Value::Array(items)) = fields.get_mut(&name) {
+                            items.retain(|item| *item != gone);
+                        }
+                        if let Some(Value::Array(order)) = fields.get_mut(&format!("$setElementOrder/{name}")) {
+                            order.retain(|item| *item != gone);
+                        }
                         fields.insert(format!("$deleteFromPrimitiveList/{name}"), json!([gone]));
                     }
                 }

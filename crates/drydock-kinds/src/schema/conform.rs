@@ -13,8 +13,8 @@ use super::types::{Shape, Type};
 /// A value of the wrong type. Answer 400; the text is what Go's decoder says, because clients know it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Mismatch {
-    #[error("json: cannot unmarshal {found} into Go struct field {owner}.{path} of type {expected}")]
-    Type { found: &'static str, owner: String, path: String, expected: &'static str },
+    #[error("json: cannot unmarshal {shown} into Go struct field {owner}.{path} of type {expected}")]
+    Type { found: &'static str, shown: String, owner: String, path: String, expected: String },
     #[error("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")]
     Quantity { path: String },
     #[error("parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse")]
@@ -25,13 +25,15 @@ pub enum Mismatch {
 
 /// Returns the unknown fields that were dropped, each as `unknown field "spec.foo"`.
 pub fn conform(object: &mut Value, root: Type<'_>) -> Result<Vec<String>, Mismatch> {
-    let mut walk = Walk { path: String::new(), owner: "", unknown: Vec::new() };
+    let mut walk = Walk { path: String::new(), fields: Vec::new(), owner: "", unknown: Vec::new() };
     walk.value(object, root)?;
     Ok(walk.unknown)
 }
 
 struct Walk<'s> {
     path: String,
+    /// The fields of structures on the way, for error texts.
+    fields: Vec<String>,
     /// The last named structure passed, for error texts.
     owner: &'s str,
     unknown: Vec<String>,
@@ -53,7 +55,7 @@ impl<'s> Walk<'s> {
             (Shape::Quantity, Value::String(_) | Value::Number(_)) => self.quantity(value),
             (Shape::Time, Value::String(text)) => self.time(text, 0),
             (Shape::MicroTime, Value::String(text)) => self.time(text, 6),
-            (shape, found) => Err(self.mismatch(found, shape)),
+            (shape, found) => Err(self.mismatch(found, ty, shape)),
         }
     }
 
@@ -64,6 +66,7 @@ impl<'s> Walk<'s> {
         let mut dropped = Vec::new();
         for (name, child) in fields.iter_mut() {
             let length = self.enter(name);
+            self.fields.push(name.clone());
             match ty.field(name) {
                 None => {
                     self.unknown.push(format!("unknown field {:?}", self.path));
@@ -79,6 +82,7 @@ impl<'s> Walk<'s> {
                     }
                 }
             }
+            self.fields.pop();
             self.path.truncate(length);
         }
         for name in dropped {
@@ -150,12 +154,24 @@ impl<'s> Walk<'s> {
         length
     }
 
-    fn mismatch(&self, found: &Value, expected: Shape) -> Mismatch {
+    /// Go's decoder names the fields of structures on the way, neither indices nor keys of maps.
+    fn mismatch(&self, found: &Value, ty: Type<'s>, expected: Shape) -> Mismatch {
+        let is_whole = |number: &serde_json::Number| number.is_i64() && expected == Shape::Integer;
+        let shown = match found {
+            Value::Number(number)
+                if matches!(expected, Shape::Integer | Shape::Integer32) && !is_whole(number) =>
+            {
+                format!("number {number}")
+            }
+            other => json_type(other).to_owned(),
+        };
+        let fields: Vec<&str> = self.fields.iter().map(String::as_str).collect();
         Mismatch::Type {
             found: json_type(found),
+            shown,
             owner: self.owner.to_owned(),
-            path: self.path.clone(),
-            expected: go_type(expected),
+            path: fields.join("."),
+            expected: go_type(ty),
         }
     }
 }
@@ -197,11 +213,20 @@ fn json_type(value: &Value) -> &'static str {
     }
 }
 
-fn go_type(shape: Shape) -> &'static str {
-    match shape {
-        Shape::Struct => "struct",
-        Shape::Map => "map[string]string",
-        Shape::List => "slice",
+/// As Go prints the type: `int32`, `[]v1.Container`, `map[string]string`.
+fn go_type(ty: Type<'_>) -> String {
+    let items = || ty.items().map_or_else(|| "interface {}".to_owned(), go_type);
+    let plain = match ty.shape() {
+        Shape::Struct => match ty.name() {
+            Some(name) => {
+                let mut parts = name.rsplit('.');
+                let (kind, package) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+                return format!("{package}.{kind}");
+            }
+            None => "struct",
+        },
+        Shape::Map => return format!("map[string]{}", items()),
+        Shape::List => return format!("[]{}", items()),
         Shape::String => "string",
         Shape::Integer => "int64",
         Shape::Integer32 => "int32",
@@ -212,8 +237,9 @@ fn go_type(shape: Shape) -> &'static str {
         Shape::MicroTime => "v1.MicroTime",
         Shape::Quantity => "resource.Quantity",
         Shape::IntOrString => "intstr.IntOrString",
-        Shape::Any => "interface",
-    }
+        Shape::Any => "interface {}",
+    };
+    plain.to_owned()
 }
 
 #[cfg(test)]
@@ -275,7 +301,7 @@ mod tests {
         check(
             json!({"containers": [{"name": "a", "env": [{"name": "PORT", "value": 80}]}]}),
             Err(
-                "json: cannot unmarshal number into Go struct field EnvVar.spec.containers[0].env[0].value of type string",
+                "json: cannot unmarshal number into Go struct field EnvVar.spec.containers.env.value of type string",
             ),
         );
     }

@@ -24,7 +24,7 @@ pub(crate) struct Place {
 impl Builder {
     pub(crate) fn new() -> Self {
         let anything = NodeShape::Map(Box::new(Place::deduced().node));
-        let deduced = Definition { name: "deduced".into(), node: Node { shape: anything, atomic: false } };
+        let deduced = Definition { name: "deduced".into(), node: Node { shape: anything, atomic: None } };
         Self { schema: Schema { definitions: vec![deduced], ..Schema::default() } }
     }
 
@@ -38,7 +38,7 @@ impl Builder {
 
 impl Place {
     fn of(shape: NodeShape) -> Self {
-        Self { node: Node { shape, atomic: false }, required: false, default: None }
+        Self { node: Node { shape, atomic: None }, required: false, default: None }
     }
 
     pub(crate) fn deduced() -> Self {
@@ -77,7 +77,7 @@ impl Place {
     }
 
     pub(crate) fn atomic(mut self) -> Self {
-        self.node.atomic = true;
+        self.node.atomic = Some(true);
         self
     }
 

@@ -2,10 +2,12 @@
 //!
 //! Start at [`Filter::of`]. The grammar is the one of `kubectl -l` and `--field-selector`.
 
+mod labels;
+
 use serde_json::Value;
 
-use crate::meta;
 use crate::request::Query;
+use crate::selector::labels::LabelTerm;
 use crate::served::ServedKind;
 use crate::status::ApiError;
 
@@ -14,16 +16,6 @@ use crate::status::ApiError;
 pub struct Filter {
     labels: Vec<LabelTerm>,
     fields: Vec<FieldTerm>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum LabelTerm {
-    In(String, Vec<String>),
-    NotIn(String, Vec<String>),
-    Exists(String),
-    Absent(String),
-    /// `>` (true) or `<` of whole numbers.
-    Compare(String, bool, i64),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +31,7 @@ impl Filter {
         let fields = query.get("fieldSelector").map(parse_fields).transpose()?.unwrap_or_default();
         for term in &fields {
             if kind.selectable_value(&Value::Null, &term.field).is_none() {
-                return Err(ApiError::bad_request(format!("field label not supported: {}", term.field)));
+                return Err(ApiError::bad_request(unsupported_field(kind, &term.field)));
             }
         }
         Ok(Self { labels, fields })
@@ -83,88 +75,24 @@ impl Filter {
     }
 }
 
-impl LabelTerm {
-    fn matches(&self, object: &Value) -> bool {
-        let found = |key: &str| meta::labels(object).find(|(name, _)| *name == key).map(|(_, value)| value);
-        match self {
-            Self::In(key, values) => {
-                found(key).is_some_and(|value| values.iter().any(|wanted| wanted == value))
-            }
-            Self::NotIn(key, values) => {
-                !found(key).is_some_and(|value| values.iter().any(|wanted| wanted == value))
-            }
-            Self::Exists(key) => found(key).is_some(),
-            Self::Absent(key) => found(key).is_none(),
-            Self::Compare(key, greater, bound) => {
-                let number = found(key).and_then(|value| value.parse::<i64>().ok());
-                number.is_some_and(|number| if *greater { number > *bound } else { number < *bound })
-            }
+/// Kinds with fields of their own say it in other words than those that have only the two of everybody.
+fn unsupported_field(kind: &ServedKind, field: &str) -> String {
+    match (kind.is("batch", "jobs"), kind.has_own_selectable_fields()) {
+        (true, _) => format!("field label {field:?} not supported for Job"),
+        (_, true) => format!("field label not supported: {field}"),
+        _ => {
+            format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
         }
     }
 }
 
 fn parse_labels(text: &str) -> Result<Vec<LabelTerm>, ApiError> {
-    let refused =
-        |term: &str| ApiError::bad_request(format!("unable to parse requirement: {term:?} of {text:?}"));
-    let terms = split_outside_parentheses(text);
-    terms.into_iter().map(|term| parse_label(term).ok_or_else(|| refused(term))).collect()
-}
-
-fn parse_label(term: &str) -> Option<LabelTerm> {
-    let term = term.trim();
-    if let Some(key) = term.strip_prefix('!') {
-        return Some(LabelTerm::Absent(key_of(key)?));
-    }
-    for (operator, equal) in [("!=", false), ("==", true), ("=", true)] {
-        if let Some((key, value)) = term.split_once(operator) {
-            let values = vec![value_of(value)?];
-            let key = key_of(key)?;
-            return Some(if equal { LabelTerm::In(key, values) } else { LabelTerm::NotIn(key, values) });
-        }
-    }
-    for (operator, greater) in [('>', true), ('<', false)] {
-        if let Some((key, bound)) = term.split_once(operator) {
-            return Some(LabelTerm::Compare(key_of(key)?, greater, bound.trim().parse().ok()?));
-        }
-    }
-    let Some((head, list)) = term.split_once('(') else { return Some(LabelTerm::Exists(key_of(term)?)) };
-    let values = list.trim().strip_suffix(')')?.split(',').map(value_of).collect::<Option<_>>()?;
-    let mut words = head.split_whitespace();
-    match (words.next(), words.next(), words.next()) {
-        (Some(key), Some("in"), None) => Some(LabelTerm::In(key_of(key)?, values)),
-        (Some(key), Some("notin"), None) => Some(LabelTerm::NotIn(key_of(key)?, values)),
-        _ => None,
-    }
-}
-
-fn key_of(text: &str) -> Option<String> {
-    let text = text.trim();
-    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
-    (!text.is_empty() && text.chars().all(fine)).then(|| text.to_owned())
-}
-
-fn value_of(text: &str) -> Option<String> {
-    let text = text.trim();
-    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    text.chars().all(fine).then(|| text.to_owned())
-}
-
-fn split_outside_parentheses(text: &str) -> Vec<&str> {
-    let mut depth = 0;
-    let parts = text.split(move |c| {
-        depth += match c {
-            '(' => 1,
-            ')' => -1,
-            _ => 0,
-        };
-        c == ',' && depth == 0
-    });
-    parts.filter(|part| !part.trim().is_empty()).collect()
+    labels::parse(text).map_err(ApiError::bad_request)
 }
 
 fn parse_fields(text: &str) -> Result<Vec<FieldTerm>, ApiError> {
     let refused =
-        |term: &str| ApiError::bad_request(format!("invalid selector: {text:?}; can't understand {term:?}"));
+        |term: &str| ApiError::bad_request(format!("invalid selector: '{text}'; can't understand '{term}'"));
     let mut terms = Vec::new();
     for term in text.split(',').filter(|term| !term.is_empty()) {
         let parts = [("!=", false), ("==", true), ("=", true)].into_iter();
@@ -215,10 +143,37 @@ mod tests {
         check("a<3", json!({ "a": "4" }), false);
     }
 
+    #[track_caller]
+    fn refused(selector: &str, expect: &str) {
+        assert_eq!(parse_labels(selector).expect_err("a refusal").message, expect);
+    }
+
     #[test]
-    fn nonsense_is_refused() {
-        assert!(parse_labels("a in 1,2").is_err());
-        assert!(parse_labels("a b").is_err());
-        assert!(parse_fields("metadata.name").is_err());
+    fn empty_values_are_values() {
+        check("a=", json!({ "a": "" }), true);
+        check("a in (,x)", json!({ "a": "" }), true);
+        check("a in ()", json!({ "a": "" }), true);
+        check("a notin ()", json!({ "a": "b" }), true);
+    }
+
+    #[test]
+    fn operators_can_be_keys_and_values() {
+        check("in in (notin)", json!({ "in": "notin" }), true);
+        check("notin=in", json!({ "notin": "in" }), true);
+    }
+
+    #[test]
+    fn nonsense_is_refused_in_known_words() {
+        refused("==", "found '==', expected: !, identifier, or 'end of string'");
+        refused("a b", "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt");
+        refused("a in 1,2", "unable to parse requirement: found '1' expected: '('");
+        refused("a=1,", "found '', expected: identifier after ','");
+        refused("a=1 b", "found 'b', expected: ',' or 'end of string'");
+        refused("a in (1", "unable to parse requirement: found '', expected: ',' or ')'");
+        assert!(
+            parse_labels("a/b/c=1").is_err() && parse_labels("a=-").is_err() && parse_labels("a>x").is_err()
+        );
+        let error = parse_fields("metadata.name").expect_err("a refusal");
+        assert_eq!(error.message, "invalid selector: 'metadata.name'; can't understand 'metadata.name'");
     }
 }
