@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, PartialObjectMeta, Patch, PatchParams, PostParams};
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::finalizer::{Event, finalizer};
 use kube::runtime::reflector::{self, Store};
@@ -199,7 +199,7 @@ async fn metadata_alone_can_be_listed_patched_and_watched() {
     let patch = Patch::Merge(json!({ "metadata": { "labels": { "more": "too" } } }));
     let patched = maps.patch_metadata("a", &PatchParams::default(), &patch).await.unwrap();
     assert_eq!(patched.labels()["more"], "too");
-    let mut events =
-        Box::pin(watcher::metadata_watcher(maps.clone(), watcher::Config::default()).applied_objects());
+    let metadata = Api::<PartialObjectMeta<ConfigMap>>::namespaced(maps.into_client(), "default");
+    let mut events = Box::pin(watcher(metadata, watcher::Config::default()).applied_objects());
     assert_eq!(events.next().await.unwrap().unwrap().name_any(), "a");
 }

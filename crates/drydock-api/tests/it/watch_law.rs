@@ -57,26 +57,31 @@ async fn watch(world: &World, query: &str, revision: &str) -> Vec<Seen> {
     panic!("the watch ended before the marker; seen {seen:?}");
 }
 
-/// What a watch of a selection must show, given the whole history from its start on.
+/// What a watch of a selection must show, given the whole history from its start on. An object that leaves the
+/// selection is shown as it was inside.
 fn projection(
     history: &[Seen],
     selected: impl Fn(&Seen) -> bool,
     start: &BTreeMap<String, Seen>,
 ) -> Vec<Seen> {
-    let mut inside: BTreeMap<String, bool> =
-        start.iter().map(|(name, one)| (name.clone(), selected(one))).collect();
+    let mut known = start.clone();
     let mut out = Vec::new();
     for one in history {
-        let was = inside.get(&one.1).copied().unwrap_or(false);
+        let before = known.get(&one.1).filter(|before| selected(before)).cloned();
         let is = one.0 != "DELETED" && selected(one);
-        let word = match (was, is) {
-            (false, true) => "ADDED",
-            (true, true) => "MODIFIED",
-            (true, false) => "DELETED",
-            (false, false) => continue,
+        let (word, shown) = match (&before, is) {
+            (None, true) => ("ADDED", one),
+            (Some(_), true) => ("MODIFIED", one),
+            (Some(before), false) => ("DELETED", before),
+            (None, false) => ("", one),
         };
-        inside.insert(one.1.clone(), is);
-        out.push((word.to_owned(), one.1.clone(), one.2, one.3.clone()));
+        if !word.is_empty() {
+            out.push((word.to_owned(), one.1.clone(), one.2, shown.3.clone()));
+        }
+        match one.0.as_str() {
+            "DELETED" => drop(known.remove(&one.1)),
+            _ => drop(known.insert(one.1.clone(), one.clone())),
+        }
     }
     out
 }
