@@ -5,6 +5,7 @@
 //! Reads the published OpenAPI v3 documents from the Go module `k8s.io/kubernetes`, which `go mod download` fetches.
 //! The output is deterministic: the same version gives the same bytes.
 
+mod enums;
 mod golden;
 mod gosource;
 mod messages;
@@ -51,7 +52,8 @@ const DOCUMENTS: &[&str] = &[
 pub fn run() -> Result<()> {
     messages::run()?;
     let module = module_dir(MODULE)?;
-    let definitions = definitions(&module.join("api/openapi-spec/v3"))?;
+    let mut definitions = definitions(&module.join("api/openapi-spec/v3"))?;
+    enums::add(&module, &mut definitions)?;
     let output = Path::new(OUTPUT);
     fs::create_dir_all(output).with_context(|| format!("cannot create `{OUTPUT}`"))?;
     let (mut types, mut descriptions) = (String::new(), String::new());
