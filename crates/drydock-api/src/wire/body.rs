@@ -6,13 +6,10 @@ use drydock_kinds::schema::duplicate_fields;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
-use serde_json::{Map, Number, Value};
+use serde_json::Value;
 
 use crate::status::ApiError;
-
-/// Deepest nesting of YAML; JSON is bounded to the same by its parser.
-const MAX_DEPTH: usize = 128;
+use crate::wire::yaml;
 
 /// A decoded body.
 #[derive(Debug, Default)]
@@ -139,51 +136,14 @@ pub fn decode_json(bytes: &[u8]) -> Result<Decoded, ApiError> {
 
 /// YAML and with it JSON, as server-side apply sends either under one content type.
 pub fn decode_yaml(bytes: &[u8]) -> Result<Decoded, ApiError> {
-    if bytes.trim_ascii_start().starts_with(b"{") {
-        return decode_json(bytes);
+    // Flow mappings look like JSON and are none: what JSON cannot read, YAML may.
+    if bytes.trim_ascii_start().starts_with(b"{")
+        && let Ok(decoded) = decode_json(bytes)
+    {
+        return Ok(decoded);
     }
     let refused = |why: String| ApiError::bad_request(format!("cannot decode YAML: {why}"));
     let text = std::str::from_utf8(bytes).map_err(|error| refused(error.to_string()))?;
-    let documents = Yaml::load_from_str(text).map_err(|error| refused(error.to_string()))?;
-    let [document] = documents.as_slice() else { return Err(refused("expected one document".into())) };
-    let value = from_yaml(document, MAX_DEPTH).map_err(|why| refused(why.to_owned()))?;
+    let value = yaml::read(text).map_err(refused)?;
     Ok(Decoded { value, duplicates: Vec::new() })
-}
-
-fn from_yaml(yaml: &Yaml<'_>, depth: usize) -> Result<Value, &'static str> {
-    let depth = depth.checked_sub(1).ok_or("nested too deeply")?;
-    Ok(match yaml {
-        Yaml::Value(scalar) => from_scalar(scalar)?,
-        Yaml::Sequence(items) => {
-            Value::Array(items.iter().map(|item| from_yaml(item, depth)).collect::<Result<_, _>>()?)
-        }
-        Yaml::Mapping(pairs) => {
-            let pair = |(key, value)| Ok::<_, &str>((key_text(key)?, from_yaml(value, depth)?));
-            Value::Object(pairs.iter().map(pair).collect::<Result<Map<_, _>, _>>()?)
-        }
-        Yaml::Tagged(_, inner) => from_yaml(inner, depth)?,
-        Yaml::Representation(text, ..) => Value::from(text.as_ref()),
-        Yaml::Alias(_) | Yaml::BadValue => return Err("a value that has no meaning in JSON"),
-    })
-}
-
-fn from_scalar(scalar: &Scalar<'_>) -> Result<Value, &'static str> {
-    Ok(match scalar {
-        Scalar::Null => Value::Null,
-        Scalar::Boolean(value) => Value::from(*value),
-        Scalar::Integer(value) => Value::from(*value),
-        Scalar::FloatingPoint(value) => {
-            Number::from_f64(value.into_inner()).map(Value::Number).ok_or("a number that JSON cannot hold")?
-        }
-        Scalar::String(value) => Value::from(value.as_ref()),
-    })
-}
-
-fn key_text(key: &Yaml<'_>) -> Result<String, &'static str> {
-    match from_yaml(key, 1)? {
-        Value::String(text) => Ok(text),
-        Value::Number(number) => Ok(number.to_string()),
-        Value::Bool(value) => Ok(value.to_string()),
-        _ => Err("a key that is no text"),
-    }
 }

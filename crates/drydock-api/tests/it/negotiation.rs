@@ -119,7 +119,7 @@ async fn metadata_comes_as_protobuf_and_tables_as_json() {
 #[tokio::test]
 async fn yaml_is_read_and_written() {
     let world = world().await;
-    let body = b"metadata: {name: y}\ndata:\n  k: 'on'\n";
+    let body = b"metadata: {name: colours}\ndata:\n  k: 'on'\n";
     let headers = [("content-type", "application/yaml"), ("accept", "application/yaml")];
     let created = send(&world, Method::POST, MAPS, &headers, body).await;
     assert_eq!((created.code, created.header("content-type")), (201, "application/yaml"));
