@@ -209,7 +209,7 @@ mod tests {
         );
         reads::<policy::PodDisruptionBudget>(json!({"spec": {"minAvailable": 1, "selector": {}}}));
         reads::<scaling::HorizontalPodAutoscaler>(
-            json!({"spec": {"maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "a"}}}),
+            json!({"spec": {"maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "a"}}}),
         );
     }
 

@@ -7,8 +7,11 @@ use serde_json::Value;
 use crate::read::{list, text};
 use crate::{Column, KindSpec};
 
-pub const KIND: KindSpec =
-    KindSpec::cluster::<ComponentStatus>().short_names(&["cs"]).verbs(&["get", "list"]).columns(&[
+pub const KIND: KindSpec = KindSpec::cluster::<ComponentStatus>()
+    .short_names(&["cs"])
+    .verbs(&["get", "list"])
+    .deprecated("v1 ComponentStatus is deprecated in v1.19+")
+    .columns(&[
         Column::compute("Status", |object, _| Value::from(health(object))),
         Column::compute("Message", |object, _| condition(object, "/message")),
         Column::compute("Error", |object, _| condition(object, "/error")),

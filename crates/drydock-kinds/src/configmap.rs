@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use crate::column::ColumnType;
 use crate::field::{FieldError, Path};
-use crate::names;
 use crate::read::{entries, flag};
+use crate::rules;
 use crate::{Column, KindSpec};
 
 /// The largest sum of all values.
@@ -34,7 +34,7 @@ fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
         entries(new, field).map(|(_, value)| value.as_str().map_or(0, str::len)).sum()
     };
     if size("/data") + size("/binaryData") / 4 * 3 > MAX_DATA_BYTES {
-        errors.push(FieldError::too_long(&Path::root("data"), MAX_DATA_BYTES));
+        errors.push(FieldError::too_long(&Path::root("[]"), MAX_DATA_BYTES));
     }
     errors.extend(old.map(|old| frozen(new, old, &["data", "binaryData"])).unwrap_or_default());
     errors
@@ -42,11 +42,8 @@ fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
 
 /// Keys become file names.
 pub(crate) fn keys(object: &Value, field: &str) -> Vec<FieldError> {
-    let bad = |(key, _): (&String, &Value)| {
-        names::data_key(key)
-            .map(|complaint| FieldError::invalid(&Path::root(field).key(key), key.as_str(), complaint))
-    };
-    entries(object, &format!("/{field}")).filter_map(bad).collect()
+    let bad = |(key, _): (&String, &Value)| rules::check(rules::data_key, key, &Path::root(field).key(key));
+    entries(object, &format!("/{field}")).flat_map(bad).collect()
 }
 
 /// Once `immutable` is set, it stays and so do these fields.

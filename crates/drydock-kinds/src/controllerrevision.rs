@@ -4,9 +4,9 @@ use k8s_openapi::api::apps::v1::ControllerRevision;
 use serde_json::Value;
 
 use crate::cells::or_none;
-use crate::field::FieldError;
+use crate::field::{FieldError, Path};
 use crate::meta::keeps;
-use crate::read::{flag, list, text};
+use crate::read::{flag, list, number, text};
 use crate::{Column, KindSpec};
 
 pub const KIND: KindSpec = KindSpec::namespaced::<ControllerRevision>().validate_with(validate).columns(&[
@@ -25,5 +25,15 @@ fn controller(object: &Value) -> Value {
 }
 
 fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
-    old.and_then(|old| keeps(new, old, "/data")).into_iter().collect()
+    let mut errors = Vec::new();
+    if new.get("data").is_none() {
+        errors.push(FieldError::required(&Path::root("data"), "data is mandatory"));
+    }
+    let revision = number(new, "/revision");
+    if revision < 0 {
+        let detail = "must be greater than or equal to 0";
+        errors.push(FieldError::invalid(&Path::root("revision"), revision, detail));
+    }
+    errors.extend(old.and_then(|old| keeps(new, old, "/data")));
+    errors
 }

@@ -7,8 +7,10 @@ use crate::cells::{CONTAINERS, IMAGES, boolean, or_none, selector};
 use crate::column::{ColumnType, age};
 use crate::edit::{ensure, fill_at, start_status};
 use crate::field::{FieldError, Path};
+use crate::job;
 use crate::pod::template;
-use crate::read::{list, text};
+use crate::read::{flag, list, text};
+use crate::schedule::Schedule;
 use crate::workload::non_negative;
 use crate::{Column, Generation, KindSpec};
 
@@ -51,28 +53,56 @@ fn default(object: &mut Value) {
     );
 }
 
+/// Names of jobs are this name and eleven characters.
+const LONGEST_NAME: usize = 52;
+
 fn validate(new: &Value, _old: Option<&Value>) -> Vec<FieldError> {
     let path = Path::root("spec");
-    let mut errors = non_negative(new, &["successfulJobsHistoryLimit", "failedJobsHistoryLimit"]);
-    let schedule = text(new, "/spec/schedule");
-    if schedule.is_empty() {
-        errors.push(FieldError::required(&path.child("schedule"), ""));
-    } else if !looks_like_cron(schedule) {
-        let detail =
-            format!("expected exactly 5 fields, found {}: [{schedule}]", schedule.split_whitespace().count());
-        errors.push(FieldError::invalid(&path.child("schedule"), schedule, detail));
+    let mut errors = schedule(new, &path);
+    let policies = ["Allow", "Forbid", "Replace"];
+    errors.extend(template::choice(&new["spec"], &path, "concurrencyPolicy", &policies));
+    let counts = ["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"];
+    errors.extend(non_negative(new, &counts));
+    let (job, at) = (&new["spec"]["jobTemplate"]["spec"], path.child("jobTemplate.spec"));
+    errors.extend(job::check_spec(job, &at));
+    if flag(job, "/manualSelector") {
+        errors.push(FieldError::not_supported(&at.child("manualSelector"), true, &["nil", "false"]));
     }
-    let policy = text(new, "/spec/concurrencyPolicy");
-    if !["Allow", "Forbid", "Replace"].contains(&policy) {
-        let at = path.child("concurrencyPolicy");
-        errors.push(FieldError::not_supported(&at, policy, &["Allow", "Forbid", "Replace"]));
+    if let Some(selector) = job.get("selector") {
+        let detail = "`selector` will be auto-generated";
+        errors.push(FieldError::invalid(&at.child("selector"), selector.clone(), detail));
     }
-    let pod = &new["spec"]["jobTemplate"]["spec"]["template"];
-    errors.extend(template::validate(pod, &path.child("jobTemplate.spec.template"), &["OnFailure", "Never"]));
+    let name = text(new, "/metadata/name");
+    if name.len() > LONGEST_NAME {
+        let detail = format!("must be no more than {LONGEST_NAME} characters");
+        errors.push(FieldError::invalid(&Path::root("metadata.name"), name, detail));
+    }
     errors
 }
 
-/// Five fields or a word such as `@hourly`; what the fields mean is the controller's business.
-fn looks_like_cron(schedule: &str) -> bool {
-    schedule.starts_with('@') || schedule.split_whitespace().count() == 5
+fn schedule(new: &Value, path: &Path) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let (schedule, at) = (text(new, "/spec/schedule"), path.child("schedule"));
+    if schedule.is_empty() {
+        errors.push(FieldError::required(&at, ""));
+    } else if schedule.contains("TZ") {
+        let detail = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead";
+        errors.push(FieldError::invalid(&at, schedule, detail));
+    } else if let Err(error) = Schedule::parse(schedule) {
+        errors.push(FieldError::invalid(&at, schedule, error.to_string()));
+    }
+    let Some(zone) = new.pointer("/spec/timeZone").and_then(Value::as_str) else { return errors };
+    let at = path.child("timeZone");
+    if zone.is_empty() {
+        errors.push(FieldError::invalid(&at, zone, "timeZone must be nil or non-empty string"));
+        return errors;
+    }
+    if zone.eq_ignore_ascii_case("local") {
+        let detail = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
+        errors.push(FieldError::invalid(&at, zone, detail));
+    }
+    if jiff::tz::TimeZone::get(zone).is_err() {
+        errors.push(FieldError::invalid(&at, zone, format!("unknown time zone {zone}")));
+    }
+    errors
 }

@@ -1,5 +1,7 @@
 //! CSIDriver: what a storage driver can do.
 
+use std::collections::HashSet;
+
 use k8s_openapi::api::storage::v1::CSIDriver;
 use serde_json::{Value, json};
 
@@ -53,9 +55,17 @@ fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let path = Path::root("spec");
     let mut errors = Vec::new();
     errors.extend(choice(&new["spec"], &path, "fsGroupPolicy", &["File", "None", "ReadWriteOnceWithFSType"]));
-    let modes = ["Ephemeral", "Persistent"];
+    let modes = ["Persistent", "Ephemeral"];
     for mode in texts(new, "/spec/volumeLifecycleModes").filter(|mode| !modes.contains(mode)) {
         errors.push(FieldError::not_supported(&path.child("volumeLifecycleModes"), mode, &modes));
+    }
+    let mut seen = HashSet::new();
+    for (index, token) in list(new, "/spec/tokenRequests").iter().enumerate() {
+        let audience = text(token, "/audience");
+        if !seen.insert(audience) {
+            let at = path.child("tokenRequests").index(index).child("audience");
+            errors.push(FieldError::duplicate(&at, audience));
+        }
     }
     if let Some(old) = old {
         let fixed = ["/spec/attachRequired", "/spec/volumeLifecycleModes"];

@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use crate::field::{FieldError, Path};
 use crate::meta::keeps;
-use crate::names;
 use crate::read::{or, text};
+use crate::rules;
 use crate::{Column, KindSpec};
 
 pub const KIND: KindSpec = KindSpec::namespaced::<CSIStorageCapacity>().validate_with(validate).columns(&[
@@ -17,8 +17,7 @@ pub const KIND: KindSpec = KindSpec::namespaced::<CSIStorageCapacity>().validate
 fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let class = text(new, "/storageClassName");
     let path = Path::root("storageClassName");
-    let wrong = names::subdomain(class).map(|complaint| FieldError::invalid(&path, class, complaint));
-    let mut errors: Vec<FieldError> = wrong.into_iter().collect();
+    let mut errors = rules::check(rules::subdomain, class, &path);
     if let Some(old) = old {
         errors
             .extend(["/nodeTopology", "/storageClassName"].iter().filter_map(|field| keeps(new, old, field)));

@@ -9,7 +9,7 @@ use crate::field::{FieldError, Path};
 use crate::meta::keeps;
 use crate::pod::template;
 use crate::read::text;
-use crate::workload::non_negative;
+use crate::workload::{is_nothing, non_negative, share};
 use crate::{Column, Generation, KindSpec};
 
 pub const KIND: KindSpec = KindSpec::namespaced::<DaemonSet>()
@@ -18,7 +18,7 @@ pub const KIND: KindSpec = KindSpec::namespaced::<DaemonSet>()
     .with_status()
     .generation(Generation::Spec)
     .default_with(default)
-    .prepare_with(|new, old| start_status(new, old, start()))
+    .prepare_with(prepare)
     .validate_with(validate)
     .columns(&[
         Column::number("Desired", "/status/desiredNumberScheduled"),
@@ -40,6 +40,42 @@ fn start() -> Value {
     json!({ "currentNumberScheduled": 0, "desiredNumberScheduled": 0, "numberMisscheduled": 0, "numberReady": 0 })
 }
 
+/// The count of templates so far, which older tools read.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+fn prepare(new: &mut Value, old: Option<&Value>) {
+    start_status(new, old, start());
+    let known = old.and_then(|old| old["metadata"]["annotations"][TEMPLATE_GENERATION].as_str());
+    let known = known.and_then(|text| text.parse::<u64>().ok()).unwrap_or(1);
+    let changed = old.is_some_and(|old| {
+        old["spec"]["template"] != new["spec"]["template"]
+            || old["spec"]["updateStrategy"] != new["spec"]["updateStrategy"]
+    });
+    let count = if changed { known + 1 } else { known };
+    ensure(new, "/metadata/annotations");
+    if let Some(annotations) = new.pointer_mut("/metadata/annotations") {
+        annotations[TEMPLATE_GENERATION] = count.to_string().into();
+    }
+}
+
+fn rolling_update(rolling: &Value, path: &Path) -> Vec<FieldError> {
+    let (unavailable, surge) = (&rolling["maxUnavailable"], &rolling["maxSurge"]);
+    let mut errors = share(unavailable, &path.child("maxUnavailable"));
+    errors.extend(share(surge, &path.child("maxSurge")));
+    match (is_nothing(unavailable), is_nothing(surge)) {
+        (true, true) => {
+            let detail = "cannot be 0 when maxSurge is 0";
+            errors.push(FieldError::required(&path.child("maxUnavailable"), detail));
+        }
+        (false, false) => {
+            let detail = "may not be set when maxUnavailable is non-zero";
+            errors.push(FieldError::invalid(&path.child("maxSurge"), surge.clone(), detail));
+        }
+        _ => {}
+    }
+    errors
+}
+
 fn default(object: &mut Value) {
     ensure(object, "/spec");
     template::default(object);
@@ -51,12 +87,19 @@ fn default(object: &mut Value) {
 }
 
 fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
-    let mut errors = template::validate_with_selector(new, &["Always"]);
+    let mut errors = template::validate_with_selector(new, "daemonset", "DaemonSet");
     errors.extend(non_negative(new, &["minReadySeconds", "revisionHistoryLimit"]));
     let strategy = text(new, "/spec/updateStrategy/type");
     if !["RollingUpdate", "OnDelete"].contains(&strategy) {
-        let at = Path::root("spec.updateStrategy.type");
-        errors.push(FieldError::not_supported(&at, strategy, &["OnDelete", "RollingUpdate"]));
+        let at = Path::root("spec.updateStrategy");
+        let shown =
+            json!({ "RollingUpdate": new["spec"]["updateStrategy"].get("rollingUpdate"), "Type": strategy });
+        errors.push(FieldError::not_supported(&at, shown, &["RollingUpdate", "OnDelete"]));
+    }
+    if let Some(rolling) =
+        new.pointer("/spec/updateStrategy/rollingUpdate").filter(|_| strategy == "RollingUpdate")
+    {
+        errors.extend(rolling_update(rolling, &Path::root("spec.updateStrategy.rollingUpdate")));
     }
     errors.extend(old.and_then(|old| keeps(new, old, "/spec/selector")));
     errors

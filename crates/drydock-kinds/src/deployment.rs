@@ -50,9 +50,10 @@ fn default(object: &mut Value) {
 
 fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let path = Path::root("spec");
-    let mut errors = template::validate_with_selector(new, &["Always"]);
+    let mut errors = template::validate_with_selector(new, "deployment", "ReplicaSet");
     errors.extend(workload::non_negative(new, &["replicas", "minReadySeconds", "revisionHistoryLimit"]));
     errors.extend(strategy(&new["spec"]["strategy"], &path.child("strategy")));
+    errors.extend(workload::non_negative(new, &["progressDeadlineSeconds"]));
     let (deadline, ready) =
         (number(new, "/spec/progressDeadlineSeconds"), number(new, "/spec/minReadySeconds"));
     if deadline <= ready {
@@ -74,17 +75,20 @@ fn strategy(strategy: &Value, path: &Path) -> Vec<FieldError> {
         "RollingUpdate" => {
             rolling.map(|rolling| step(rolling, &path.child("rollingUpdate"))).unwrap_or_default()
         }
-        other => vec![FieldError::not_supported(&path.child("type"), other, &["Recreate", "RollingUpdate"])],
+        other => {
+            let shown = json!({ "RollingUpdate": rolling, "Type": other });
+            vec![FieldError::not_supported(path, shown, &["Recreate", "RollingUpdate"])]
+        }
     }
 }
 
 fn step(rolling: &Value, path: &Path) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    for field in ["maxUnavailable", "maxSurge"] {
-        errors.extend(workload::count_or_percent(&rolling[field], &path.child(field)));
-    }
-    let stands_still = |field: &str| matches!(rolling[field].as_str(), Some("0%")) || rolling[field] == 0;
-    if stands_still("maxUnavailable") && stands_still("maxSurge") {
+    errors.extend(workload::share(&rolling["maxUnavailable"], &path.child("maxUnavailable")));
+    errors.extend(workload::count_or_percent(&rolling["maxSurge"], &path.child("maxSurge")));
+    if errors.is_empty()
+        && ["maxUnavailable", "maxSurge"].iter().all(|field| workload::is_nothing(&rolling[*field]))
+    {
         let detail = "may not be 0 when `maxSurge` is 0";
         errors.push(FieldError::invalid(
             &path.child("maxUnavailable"),

@@ -51,3 +51,12 @@ pub(crate) fn carry_over(new: &mut Value, old: &Value, parent: &str, key: &str) 
         fill(target, key, stored.clone());
     }
 }
+
+/// Removes a field that holds an empty text, where empty and absent mean the same.
+pub(crate) fn drop_blank(parent: &mut Value, key: &str) {
+    if let Some(fields) = parent.as_object_mut()
+        && fields.get(key).and_then(Value::as_str) == Some("")
+    {
+        fields.remove(key);
+    }
+}

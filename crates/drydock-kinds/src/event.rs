@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::column::age;
 use crate::field::{FieldError, Path};
-use crate::names;
 use crate::read::{number, or, text};
+use crate::rules;
 use crate::{Column, KindSpec, Selectable};
 
 pub(crate) const SELECTABLE: &[Selectable] = &[
@@ -104,8 +104,7 @@ pub(crate) fn validate_as(new: &Value, reporter: &str) -> Vec<FieldError> {
     if component.is_empty() {
         errors.push(FieldError::required(&reporter_path, ""));
     }
-    let complaint = names::qualified(component);
-    errors.extend(complaint.map(|complaint| FieldError::invalid(&reporter_path, component, complaint)));
+    errors.extend(rules::check(rules::qualified, component, &reporter_path));
     for (field, most) in [("reportingInstance", MAX_INSTANCE), ("action", MAX_ACTION), ("reason", MAX_REASON)]
     {
         errors.extend(sized(new, field, most, true));

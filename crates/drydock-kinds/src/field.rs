@@ -91,9 +91,9 @@ impl FieldError {
         Self::new(path, FieldErrorKind::TooMany, Some(count.into()), detail)
     }
 
+    /// `supported` in the order that a real cluster lists it.
     pub fn not_supported(path: &Path, value: impl Into<Value>, supported: &[&str]) -> Self {
-        let mut names: Vec<String> = supported.iter().map(|name| format!("{name:?}")).collect();
-        names.sort();
+        let names: Vec<String> = supported.iter().map(|name| format!("{name:?}")).collect();
         let detail = format!("supported values: {}", names.join(", "));
         Self::new(path, FieldErrorKind::NotSupported, Some(value.into()), detail)
     }

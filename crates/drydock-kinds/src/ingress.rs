@@ -1,13 +1,16 @@
 //! Ingress: which host and path lead to which Service.
 
+use std::net::IpAddr;
+
 use k8s_openapi::api::networking::v1::Ingress;
 use serde_json::{Value, json};
 
 use crate::cells::or_none;
-use crate::edit::{ensure, start_status};
+use crate::edit::{drop_blank, each, ensure, start_status};
 use crate::field::{FieldError, Path};
-use crate::names;
-use crate::read::{list, number, text};
+use crate::pod::template;
+use crate::read::{list, number, text, texts};
+use crate::rules::{self, check, check_if_present, check_required};
 use crate::{Column, Generation, KindSpec};
 
 const PATH_TYPES: [&str; 3] = ["Exact", "ImplementationSpecific", "Prefix"];
@@ -18,6 +21,9 @@ pub const KIND: KindSpec = KindSpec::namespaced::<Ingress>()
     .generation(Generation::Spec)
     .default_with(|object| {
         ensure(object, "/spec");
+        for rule in each(object, "/spec/rules") {
+            each(rule, "/http/paths").for_each(|path| drop_blank(path, "path"));
+        }
     })
     .prepare_with(|new, old| start_status(new, old, json!({ "loadBalancer": {} })))
     .validate_with(validate)
@@ -57,22 +63,35 @@ fn validate(new: &Value, _old: Option<&Value>) -> Vec<FieldError> {
         Some(backend) => errors.extend(validate_backend(backend, &path.child("defaultBackend"))),
         None if rules.is_empty() => {
             let detail = "either `defaultBackend` or `rules` must be specified";
-            errors.push(FieldError::invalid(&path, json!([]), detail));
+            errors.push(FieldError::invalid(&path, Value::Null, detail));
         }
         None => {}
     }
     for (index, rule) in rules.iter().enumerate() {
         errors.extend(validate_rule(rule, &path.child("rules").index(index)));
     }
+    for (index, tls) in list(new, "/spec/tls").iter().enumerate() {
+        let at = path.child("tls").index(index);
+        for (place, host) in texts(tls, "/hosts").enumerate() {
+            errors.extend(check(host_rule(host), host, &at.child("hosts").index(place)));
+        }
+        errors.extend(check_if_present(rules::subdomain, tls, "secretName", &at));
+    }
+    errors.extend(check_if_present(rules::subdomain, &new["spec"], "ingressClassName", &path));
     errors
+}
+
+fn host_rule(host: &str) -> rules::Rule {
+    if host.contains('*') { rules::wildcard } else { rules::subdomain }
 }
 
 fn validate_rule(rule: &Value, path: &Path) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let host = text(rule, "/host");
-    let name = host.strip_prefix("*.").unwrap_or(host);
-    if let Some(complaint) = names::subdomain(name).filter(|_| !host.is_empty()) {
-        errors.push(FieldError::invalid(&path.child("host"), host, complaint));
+    if host.parse::<IpAddr>().is_ok() {
+        errors.push(FieldError::invalid(&path.child("host"), host, "must be a DNS name, not an IP address"));
+    } else if !host.is_empty() {
+        errors.extend(check(host_rule(host), host, &path.child("host")));
     }
     let Some(http) = rule.get("http") else { return errors };
     let at = path.child("http.paths");
@@ -85,41 +104,65 @@ fn validate_rule(rule: &Value, path: &Path) -> Vec<FieldError> {
     errors
 }
 
+/// What a path of fixed meaning may not hold, and how it may not end.
+const BAD_SEQUENCES: [&str; 5] = ["//", "/./", "/../", "%2f", "%2F"];
+const BAD_ENDS: [&str; 2] = ["/..", "/."];
+
 fn validate_path(entry: &Value, path: &Path) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let (kind, route) = (text(entry, "/pathType"), text(entry, "/path"));
-    let rooted = route.starts_with('/');
+    let at = path.child("path");
+    let absolute = |errors: &mut Vec<FieldError>| {
+        if !route.starts_with('/') {
+            errors.push(FieldError::invalid(&at, route, "must be an absolute path"));
+        }
+    };
     match kind {
         "" => errors.push(FieldError::required(&path.child("pathType"), "pathType must be specified")),
-        "Exact" | "Prefix" if !rooted => {
-            errors.push(FieldError::invalid(&path.child("path"), route, "must be an absolute path"));
+        "Exact" | "Prefix" => {
+            absolute(&mut errors);
+            if !route.is_empty() {
+                let bad = BAD_SEQUENCES.iter().filter(|bad| route.contains(**bad));
+                errors.extend(
+                    bad.map(|bad| FieldError::invalid(&at, route, format!("must not contain '{bad}'"))),
+                );
+                let ends = BAD_ENDS.iter().filter(|end| route.ends_with(**end));
+                errors.extend(
+                    ends.map(|end| FieldError::invalid(&at, route, format!("cannot end with '{end}'"))),
+                );
+            }
         }
-        "ImplementationSpecific" if !route.is_empty() && !rooted => {
-            errors.push(FieldError::invalid(&path.child("path"), route, "must be an absolute path"));
-        }
-        kind if !PATH_TYPES.contains(&kind) => {
-            errors.push(FieldError::not_supported(&path.child("pathType"), kind, &PATH_TYPES));
-        }
-        _ => {}
+        "ImplementationSpecific" if !route.is_empty() => absolute(&mut errors),
+        "ImplementationSpecific" => {}
+        kind => errors.push(FieldError::not_supported(&path.child("pathType"), kind, &PATH_TYPES)),
     }
     errors.extend(validate_backend(&entry["backend"], &path.child("backend")));
     errors
 }
 
 fn validate_backend(backend: &Value, path: &Path) -> Vec<FieldError> {
-    if backend.get("resource").is_some() {
-        return Vec::new();
+    let service = backend.get("service");
+    match (backend.get("resource"), service) {
+        (Some(_), Some(_)) => {
+            return vec![FieldError::invalid(path, "", "cannot set both resource and service backends")];
+        }
+        (Some(_), None) => return Vec::new(),
+        (None, None) => {
+            return vec![FieldError::invalid(path, "", "resource or service backend is required")];
+        }
+        (None, Some(_)) => {}
     }
     let at = path.child("service");
-    if text(backend, "/service/name").is_empty() {
-        return vec![FieldError::required(&at.child("name"), "")];
-    }
+    let mut errors = check_required(rules::label, &backend["service"], "name", &at);
     let port = &backend["service"]["port"];
-    match (text(port, "/name").is_empty(), number(port, "/number")) {
-        (true, 0) => vec![FieldError::required(path, "port name or number is required")],
-        (false, 1..) => vec![FieldError::invalid(path, "", "cannot set both port name & port number")],
-        _ => Vec::new(),
+    let (name, port_number) = (text(port, "/name"), number(port, "/number"));
+    match (name.is_empty(), port_number) {
+        (true, 0) => errors.push(FieldError::required(path, "port name or number is required")),
+        (true, number) => errors.extend(template::port_number(number, &at.child("port.number"))),
+        (false, 0) => errors.extend(check(rules::port_name, name, &at.child("port.name"))),
+        (false, _) => errors.push(FieldError::invalid(path, "", "cannot set both port name & port number")),
     }
+    errors
 }
 
 #[cfg(test)]

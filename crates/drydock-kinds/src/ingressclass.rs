@@ -7,7 +7,9 @@ use crate::cells::{name_or_default, or_none};
 use crate::edit::fill;
 use crate::field::{FieldError, Path};
 use crate::meta::keeps;
+use crate::pod::template::choice;
 use crate::read::text;
+use crate::rules::{self, check_required};
 use crate::{Column, Generation, KindSpec};
 
 const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
@@ -35,7 +37,28 @@ fn parameters(object: &Value) -> Value {
 }
 
 fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
-    let missing = text(new, "/spec/controller").is_empty();
-    let required = missing.then(|| FieldError::required(&Path::root("spec.controller"), ""));
-    required.into_iter().chain(old.and_then(|old| keeps(new, old, "/spec/controller"))).collect()
+    let path = Path::root("spec");
+    let mut errors = check_required(rules::domain_path, &new["spec"], "controller", &path);
+    if let Some(parameters) = new.pointer("/spec/parameters") {
+        let at = path.child("parameters");
+        for field in ["kind", "name"] {
+            errors.extend(check_required(rules::path_segment, parameters, field, &at));
+        }
+        let scopes = ["Cluster", "Namespace"];
+        errors.extend(choice(parameters, &at, "scope", &scopes));
+        let named = parameters.get("namespace").is_some();
+        match text(parameters, "/scope") {
+            "Namespace" if !named => {
+                let detail = "`parameters.scope` is set to 'Namespace'";
+                errors.push(FieldError::required(&at.child("namespace"), detail));
+            }
+            "Cluster" if named => {
+                let detail = "`parameters.scope` is set to 'Cluster'";
+                errors.push(FieldError::forbidden(&at.child("namespace"), detail));
+            }
+            _ => {}
+        }
+    }
+    errors.extend(old.and_then(|old| keeps(new, old, "/spec/controller")));
+    errors
 }

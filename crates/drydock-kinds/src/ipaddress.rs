@@ -8,11 +8,11 @@ use serde_json::Value;
 use crate::field::{FieldError, Path};
 use crate::meta::keeps;
 use crate::read::text;
-use crate::{Column, Generation, KindSpec, NameRule, Selectable};
+use crate::rules;
+use crate::{Column, KindSpec, NameRule, Selectable};
 
 pub const KIND: KindSpec = KindSpec::cluster::<IPAddress>()
     .short_names(&["ip"])
-    .generation(Generation::Spec)
     .named(NameRule::PathSegment)
     .validate_with(validate)
     .selectable(&[Selectable::at("spec.parentRef.name", &["/spec/parentRef/name"])])
@@ -35,7 +35,9 @@ fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let name = text(new, "/metadata/name");
     let canonical = name.parse::<IpAddr>().is_ok_and(|address| address.to_string() == name);
-    if !canonical {
+    if name.parse::<IpAddr>().is_err() {
+        errors.extend(rules::check(rules::ip, name, &Path::root("metadata.name")));
+    } else if !canonical {
         let detail = "must be a valid IP address in canonical form";
         errors.push(FieldError::invalid(&Path::root("metadata.name"), name, detail));
     }

@@ -6,16 +6,17 @@ use serde_json::{Value, json};
 
 use crate::cells::{CONTAINERS, IMAGES, SELECTOR};
 use crate::column::duration;
-use crate::edit::{ensure, fill, fill_at, start_status};
+use crate::edit::{each, ensure, fill, fill_at, start_status};
 use crate::field::{FieldError, Path};
 use crate::meta::keeps;
 use crate::pod::template;
 use crate::read::{flag, has_condition, list, number, text};
-use crate::workload::non_negative;
+use crate::rules;
 use crate::{Column, Generation, KindSpec, Selectable};
 
 const UID_LABEL: &str = "batch.kubernetes.io/controller-uid";
 const NAME_LABEL: &str = "batch.kubernetes.io/job-name";
+const MOST_INDEXED: i64 = 100_000;
 
 pub const KIND: KindSpec = KindSpec::namespaced::<Job>()
     .categories(&["all"])
@@ -42,17 +43,18 @@ fn default(object: &mut Value) {
     if one_pod {
         fill_at(object, "/spec", json!({ "completions": 1 }));
     }
-    let replacement = match list(object, "/spec/podFailurePolicy/rules") {
-        [] => "TerminatingOrFailed",
-        _ => "Failed",
-    };
+    let replacement =
+        if object["spec"].get("podFailurePolicy").is_some() { "Failed" } else { "TerminatingOrFailed" };
+    for rule in each(object, "/spec/podFailurePolicy/rules") {
+        each(rule, "/onPodConditions").for_each(|condition| fill(condition, "status", "True"));
+    }
     let retries = if object["spec"].get("backoffLimitPerIndex").is_some() { i64::from(i32::MAX) } else { 6 };
     fill_at(
         object,
         "/spec",
         json!({
             "parallelism": 1, "backoffLimit": retries, "completionMode": "NonIndexed", "suspend": false,
-            "podReplacementPolicy": replacement,
+            "podReplacementPolicy": replacement, "manualSelector": false,
         }),
     );
     let labels = object.pointer("/spec/template/metadata/labels").cloned();
@@ -70,32 +72,165 @@ fn prepare(new: &mut Value, old: Option<&Value>) {
     let (uid, name) = (text(new, "/metadata/uid").to_owned(), text(new, "/metadata/name").to_owned());
     fill_at(new, "/spec/selector", json!({}));
     fill_at(new, "/spec/selector/matchLabels", json!({ UID_LABEL: uid }));
+    ensure(new, "/spec/template");
     ensure(new, "/spec/template/metadata");
-    let old_labels = json!({ "controller-uid": uid, "job-name": name });
-    fill_at(new, "/spec/template/metadata/labels", json!({ UID_LABEL: uid, NAME_LABEL: name }));
-    fill_at(new, "/spec/template/metadata/labels", old_labels);
+    let labels = json!({ UID_LABEL: uid, NAME_LABEL: name, "controller-uid": uid, "job-name": name });
+    let all =
+        |labels: &Value| [UID_LABEL, NAME_LABEL, "controller-uid", "job-name"].map(|key| labels[key].clone());
+    fill_at(new, "/spec/template/metadata/labels", labels.clone());
+    let own = new
+        .pointer("/metadata/labels")
+        .is_some_and(|found| found.as_object().is_some_and(|map| !map.is_empty()));
+    if !own && all(&new["spec"]["template"]["metadata"]["labels"]) == all(&labels) {
+        let template = new["spec"]["template"]["metadata"]["labels"].clone();
+        fill_at(new, "/metadata", json!({ "labels": template }));
+    }
 }
 
 fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let path = Path::root("spec");
-    let mut errors = template::validate_with_selector(new, &["OnFailure", "Never"]);
-    let counts =
-        ["parallelism", "completions", "backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished"];
-    errors.extend(non_negative(new, &counts));
-    let mode = text(new, "/spec/completionMode");
-    if mode == "Indexed" && new["spec"].get("completions").is_none() {
-        let detail = "when completion mode is Indexed";
-        errors.push(FieldError::required(&path.child("completions"), detail));
+    let mut errors = selector_errors(new, &path);
+    errors.extend(check_spec(&new["spec"], &path));
+    let labels = new.pointer("/spec/template/metadata/labels").unwrap_or(&Value::Null);
+    if new["spec"].get("selector").is_none() || !template::matches(&new["spec"]["selector"], labels) {
+        let detail = "`selector` does not match template `labels`";
+        errors.push(FieldError::invalid(&path.child("template.metadata.labels"), labels.clone(), detail));
     }
     let Some(old) = old else { return errors };
     errors.extend(keeps(new, old, "/spec/selector"));
     errors.extend(keeps(new, old, "/spec/completionMode"));
-    if mode != "Indexed" {
+    if text(new, "/spec/completionMode") != "Indexed" {
         errors.extend(keeps(new, old, "/spec/completions"));
+    }
+    for field in
+        ["/spec/podFailurePolicy", "/spec/backoffLimitPerIndex", "/spec/managedBy", "/spec/successPolicy"]
+    {
+        errors.extend(keeps(new, old, field));
     }
     // A job that has not started may still be told where to run.
     if !flag(old, "/spec/suspend") || !text(old, "/status/startTime").is_empty() {
         errors.extend(keeps(new, old, "/spec/template"));
+    }
+    errors
+}
+
+/// The selector is the server's business, unless the author says otherwise.
+fn selector_errors(new: &Value, path: &Path) -> Vec<FieldError> {
+    let at = path.child("selector");
+    let Some(selector) = new["spec"].get("selector") else { return vec![FieldError::required(&at, "")] };
+    let mut errors = crate::selector::labels(Some(selector), &at);
+    let uid = text(new, "/metadata/uid");
+    if !flag(new, "/spec/manualSelector") {
+        let generated = json!({ "matchLabels": { UID_LABEL: uid } });
+        let older = json!({ "matchLabels": { "controller-uid": uid } });
+        if *selector != generated && *selector != older {
+            errors.push(FieldError::invalid(&at, selector.clone(), "`selector` not auto-generated"));
+        }
+        let labels = &new["spec"]["template"]["metadata"]["labels"];
+        let own = [("controller-uid", uid), ("job-name", text(new, "/metadata/name"))];
+        for (key, wanted) in own.into_iter().filter(|(key, wanted)| labels[*key] != *wanted) {
+            let at = path.child("template.metadata.labels").key(key);
+            errors.push(FieldError::invalid(&at, labels.clone(), format!("must be '{wanted}'")));
+        }
+    }
+    errors
+}
+
+/// What holds for the specification of a job wherever it stands.
+pub(crate) fn check_spec(spec: &Value, path: &Path) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let count = |field: &str| spec.get(field).and_then(Value::as_i64);
+    let counts = [
+        "parallelism",
+        "completions",
+        "activeDeadlineSeconds",
+        "backoffLimit",
+        "ttlSecondsAfterFinished",
+        "backoffLimitPerIndex",
+        "maxFailedIndexes",
+    ];
+    for field in counts {
+        if let Some(value) = count(field).filter(|value| *value < 0) {
+            errors.push(FieldError::invalid(&path.child(field), value, "must be greater than or equal to 0"));
+        }
+    }
+    if let Some(name) = spec.get("managedBy").and_then(Value::as_str) {
+        errors.extend(rules::check(rules::domain_path, name, &path.child("managedBy")));
+    }
+    errors.extend(template::choice(spec, path, "completionMode", &["NonIndexed", "Indexed"]));
+    errors.extend(check_mode(spec, path));
+    for (index, rule) in list(spec, "/podFailurePolicy/rules").iter().enumerate() {
+        errors.extend(failure_rule(rule, &path.child("podFailurePolicy.rules").index(index)));
+    }
+    errors.extend(template::choice(spec, path, "podReplacementPolicy", &["Failed", "TerminatingOrFailed"]));
+    errors.extend(template::validate_any(&spec["template"], &path.child("template")));
+    let at = path.child("template.spec.restartPolicy");
+    match text(spec, "/template/spec/restartPolicy") {
+        "" | "Always" => errors.push(FieldError::required(&at, "valid values: \"OnFailure\", \"Never\"")),
+        "OnFailure" | "Never" => {}
+        other => errors.push(FieldError::not_supported(&at, other, &["OnFailure", "Never"])),
+    }
+    if spec.get("podFailurePolicy").is_some() && text(spec, "/template/spec/restartPolicy") != "Never" {
+        let policy = text(spec, "/template/spec/restartPolicy");
+        let detail = "only \"Never\" is supported when podFailurePolicy is specified";
+        errors.push(FieldError::invalid(&at, policy, detail));
+    }
+    errors
+}
+
+/// Fields that mean something only for pods with an index.
+fn check_mode(spec: &Value, path: &Path) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if text(spec, "/completionMode") == "Indexed" {
+        if spec.get("completions").is_none() {
+            errors.push(FieldError::required(&path.child("completions"), "when completion mode is Indexed"));
+        }
+        let parallelism = number(spec, "/parallelism");
+        if parallelism > MOST_INDEXED {
+            let detail =
+                format!("must be less than or equal to {MOST_INDEXED} when completion mode is Indexed");
+            errors.push(FieldError::invalid(&path.child("parallelism"), parallelism, detail));
+        }
+        return errors;
+    }
+    if spec.get("maxFailedIndexes").is_some() && spec.get("backoffLimitPerIndex").is_none() {
+        let detail = "when maxFailedIndexes is specified";
+        errors.push(FieldError::required(&path.child("backoffLimitPerIndex"), detail));
+    }
+    let detail = "requires indexed completion mode";
+    for field in ["backoffLimitPerIndex", "maxFailedIndexes"] {
+        if let Some(value) = spec.get(field) {
+            errors.push(FieldError::invalid(&path.child(field), value.clone(), detail));
+        }
+    }
+    if let Some(policy) = spec.get("successPolicy") {
+        let rules = list(policy, "/rules").iter().map(|rule| {
+            json!({ "SucceededCount": rule["succeededCount"], "SucceededIndexes": rule["succeededIndexes"] })
+        });
+        let shown = json!({ "Rules": rules.collect::<Vec<_>>() });
+        errors.push(FieldError::invalid(&path.child("successPolicy"), shown, detail));
+    }
+    errors
+}
+
+fn failure_rule(rule: &Value, path: &Path) -> Vec<FieldError> {
+    let actions = ["Count", "FailIndex", "FailJob", "Ignore"];
+    let mut errors: Vec<FieldError> = template::choice(rule, path, "action", &actions).into_iter().collect();
+    let conditions = !list(rule, "/onPodConditions").is_empty();
+    match (rule.get("onExitCodes"), conditions) {
+        (None, false) => {
+            let mut error = FieldError::invalid(path, "", "");
+            error.value = None;
+            error.detail = "specifying one of OnExitCodes and OnPodConditions is required".to_owned();
+            errors.push(error);
+        }
+        (Some(codes), _) if text(codes, "/operator") == "In" => {
+            for (index, _) in list(codes, "/values").iter().enumerate().filter(|(_, code)| **code == 0) {
+                let at = path.child("onExitCodes.values").index(index);
+                errors.push(FieldError::invalid(&at, 0, "must not be 0 for the In operator"));
+            }
+        }
+        _ => {}
     }
     errors
 }
@@ -161,7 +296,7 @@ mod tests {
         let errors = KIND.check(&job, None);
         assert_eq!(
             errors[0].to_string(),
-            r#"spec.template.spec.restartPolicy: Unsupported value: "Always": supported values: "Never", "OnFailure""#
+            r#"spec.template.spec.restartPolicy: Required value: valid values: "OnFailure", "Never""#
         );
     }
 }

@@ -22,6 +22,8 @@ mod meta;
 pub mod names;
 mod rbac;
 mod read;
+mod rules;
+mod selector;
 mod workload;
 
 // The kinds, one file each.
@@ -85,6 +87,6 @@ pub use catalog::{by_api_version, by_kind, by_plural, catalog};
 pub use column::{Column, ColumnType};
 pub use custom::{CustomColumn, CustomKind};
 pub use field::{FieldError, FieldErrorKind, Path};
-pub use pod::{qos_class, resources};
 pub use pod::template::matches as selector_matches;
+pub use pod::{qos_class, resources};
 pub use spec::{Generation, KindSpec, NameRule, Scale, Scope, Selectable, Stored};

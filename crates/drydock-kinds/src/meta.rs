@@ -5,8 +5,8 @@
 use serde_json::Value;
 
 use crate::field::{FieldError, Path};
-use crate::names;
-use crate::read::{entries, list, text};
+use crate::read::{entries, list, text, texts};
+use crate::rules;
 use crate::spec::{KindSpec, NameRule};
 
 /// Events own nothing: they go by themselves.
@@ -55,8 +55,8 @@ fn check_names(rule: NameRule, is_namespaced: bool, new: &Value, path: &Path) ->
     let name = text(new, "/metadata/name");
     if name.is_empty() {
         errors.push(FieldError::required(&path.child("name"), "name or generateName is required"));
-    } else if let Some(complaint) = rule.complaint(name) {
-        errors.push(FieldError::invalid(&path.child("name"), name, complaint));
+    } else {
+        errors.extend(rules::check(rule.rule(), name, &path.child("name")));
     }
     let namespace = text(new, "/metadata/namespace");
     match (is_namespaced, namespace.is_empty()) {
@@ -64,43 +64,44 @@ fn check_names(rule: NameRule, is_namespaced: bool, new: &Value, path: &Path) ->
         (false, false) => {
             errors.push(FieldError::forbidden(&path.child("namespace"), "not allowed on this type"));
         }
-        (true, false) => errors.extend(
-            names::label(namespace)
-                .map(|complaint| FieldError::invalid(&path.child("namespace"), namespace, complaint)),
-        ),
+        (true, false) => errors.extend(rules::check(rules::label, namespace, &path.child("namespace"))),
         (false, true) => {}
     }
     errors
 }
 
 impl NameRule {
-    /// What is wrong with a name; `None` when nothing is.
-    pub fn complaint(self, name: &str) -> Option<String> {
+    fn rule(self) -> rules::Rule {
         match self {
-            Self::Subdomain => names::subdomain(name),
-            Self::Label => names::label(name),
-            Self::Label1035 => names::label_1035(name),
-            Self::PathSegment => names::path_segment(name),
+            Self::Subdomain => rules::subdomain,
+            Self::Label => rules::label,
+            Self::Label1035 => rules::label_1035,
+            Self::PathSegment => rules::path_segment,
         }
+    }
+
+    /// The first complaint about a name; `None` when it is sound.
+    pub fn complaint(self, name: &str) -> Option<String> {
+        self.rule()(name).into_iter().next()
     }
 }
 
 /// The labels at a JSON pointer.
 pub(crate) fn labels(object: &Value, pointer: &str, path: &Path) -> Vec<FieldError> {
     let check = |(key, value): (&String, &Value)| {
-        let value = value.as_str().unwrap_or_default();
-        let bad_key = names::qualified(key).map(|text| FieldError::invalid(path, key.as_str(), text));
-        let bad_value = names::label_value(value).map(|text| FieldError::invalid(path, value, text));
-        bad_key.into_iter().chain(bad_value)
+        let mut errors = rules::check(rules::qualified, key, path);
+        errors.extend(rules::check(rules::label_value, value.as_str().unwrap_or_default(), path));
+        errors
     };
     entries(object, pointer).flat_map(check).collect()
 }
 
 fn annotations(object: &Value, path: &Path) -> Vec<FieldError> {
-    let lower = |key: &str| names::qualified(&key.to_ascii_lowercase());
-    let bad_keys = entries(object, "/metadata/annotations")
-        .filter_map(|(key, _)| lower(key).map(|text| FieldError::invalid(path, key.as_str(), text)));
-    let mut errors: Vec<FieldError> = bad_keys.collect();
+    let mut errors = Vec::new();
+    for (key, _) in entries(object, "/metadata/annotations") {
+        let complaints = rules::qualified(&key.to_ascii_lowercase());
+        errors.extend(complaints.into_iter().map(|text| FieldError::invalid(path, key.as_str(), text)));
+    }
     let size = |(key, value): (&String, &Value)| key.len() + value.as_str().map_or(0, str::len);
     if entries(object, "/metadata/annotations").map(size).sum::<usize>() > MAX_ANNOTATIONS_BYTES {
         errors.push(FieldError::too_long(path, MAX_ANNOTATIONS_BYTES));
@@ -108,34 +109,13 @@ fn annotations(object: &Value, path: &Path) -> Vec<FieldError> {
     errors
 }
 
-fn owners(object: &Value, path: &Path) -> Vec<FieldError> {
-    let owners = list(object, "/metadata/ownerReferences");
-    let mut errors = Vec::new();
-    for owner in owners {
-        if EVENTS.contains(&(text(owner, "/apiVersion"), text(owner, "/kind"))) {
-            let api_version = text(owner, "/apiVersion");
-            let group_version =
-                if api_version.contains('/') { api_version.to_owned() } else { format!("/{api_version}") };
-            let why = format!("{group_version}, Kind=Event is disallowed from being an owner");
-            errors.push(FieldError::invalid(path, owner.clone(), why));
-        }
-        for field in ["apiVersion", "kind", "name", "uid"] {
-            if text(owner, &format!("/{field}")).is_empty() {
-                // Without an index: that is how every API server names it.
-                let at = path.child(field);
-                errors.push(FieldError::invalid(&at, "", "must not be empty"));
-            }
-        }
-    }
-    let mut controllers = owners.iter().filter(|owner| owner["controller"] == Value::Bool(true));
-    if let (Some(first), Some(second)) = (controllers.next(), controllers.next()) {
-        let named = |owner: &Value| format!("{}/{}", text(owner, "/kind"), text(owner, "/name"));
-        let detail = format!(
-            "Only one reference can have Controller set to true. Found \"true\" in references for {} and {}",
-            named(first),
-            named(second)
-        );
-        errors.push(FieldError::invalid(path, owners.to_vec(), detail));
+fn finalizers(object: &Value, path: &Path) -> Vec<FieldError> {
+    let all: Vec<&str> = texts(object, "/metadata/finalizers").collect();
+    let mut errors: Vec<FieldError> =
+        all.iter().flat_map(|name| rules::check(rules::qualified, name, path)).collect();
+    if all.contains(&"orphan") && all.contains(&"foregroundDeletion") {
+        let detail = "finalizer orphan and foregroundDeletion cannot be both set";
+        errors.push(FieldError::invalid(path, object["metadata"]["finalizers"].clone(), detail));
     }
     errors
 }
@@ -143,23 +123,53 @@ fn owners(object: &Value, path: &Path) -> Vec<FieldError> {
 /// On built-in kinds a finalizer says whose it is, unless it is one of the engine's own.
 fn own_finalizers(object: &Value) -> Vec<FieldError> {
     let path = Path::root("metadata").child("finalizers");
-    let names = list(object, "/metadata/finalizers").iter().filter_map(Value::as_str).enumerate();
-    let strange = names.filter(|(_, name)| !name.contains('/') && !STANDARD_FINALIZERS.contains(name));
-    let why = "name is neither a standard finalizer name nor is it fully qualified";
-    strange.map(|(index, name)| FieldError::invalid(&path.index(index), name, why)).collect()
+    let names = texts(object, "/metadata/finalizers").enumerate();
+    names.filter_map(|(index, name)| own_finalizer(name, &path.index(index))).collect()
 }
 
-fn finalizers(object: &Value, path: &Path) -> Vec<FieldError> {
-    let names: Vec<&str> = list(object, "/metadata/finalizers").iter().filter_map(Value::as_str).collect();
+fn own_finalizer(name: &str, at: &Path) -> Option<FieldError> {
+    let strange = rules::qualified(name).is_empty() && !name.contains('/') && !STANDARD_FINALIZERS.contains(&name);
+    let why = "name is neither a standard finalizer name nor is it fully qualified";
+    strange.then(|| FieldError::invalid(at, name, why))
+}
+
+/// A finalizer of a namespace.
+pub(crate) fn finalizer(name: &str, path: &Path) -> Vec<FieldError> {
+    rules::check(rules::qualified, name, path).into_iter().chain(own_finalizer(name, path)).collect()
+}
+
+fn owners(object: &Value, path: &Path) -> Vec<FieldError> {
+    let owners = list(object, "/metadata/ownerReferences");
+    let mut errors: Vec<FieldError> = owners.iter().flat_map(|owner| owner_errors(owner, path)).collect();
+    let controllers: Vec<&Value> = owners.iter().filter(|owner| owner["controller"] == true).collect();
+    if let [first, second, ..] = controllers.as_slice() {
+        let name = |owner: &Value| format!("{}/{}", text(owner, "/kind"), text(owner, "/name"));
+        let detail = format!(
+            "Only one reference can have Controller set to true. Found \"true\" in references for {} and {}",
+            name(first),
+            name(second)
+        );
+        errors.push(FieldError::invalid(path, object["metadata"]["ownerReferences"].clone(), detail));
+    }
+    errors
+}
+
+fn owner_errors(owner: &Value, path: &Path) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    for name in &names {
-        if let Some(why) = names::qualified(name) {
-            errors.push(FieldError::invalid(path, *name, why));
+    let version = text(owner, "/apiVersion");
+    if version.is_empty() || version.matches('/').count() > 1 {
+        let detail = "version must not be empty";
+        errors.push(FieldError::invalid(&path.child("apiVersion"), version, detail));
+    }
+    for field in ["kind", "name", "uid"] {
+        if text(owner, &format!("/{field}")).is_empty() {
+            errors.push(FieldError::invalid(&path.child(field), "", "must not be empty"));
         }
     }
-    if names.contains(&"orphan") && names.contains(&"foregroundDeletion") {
-        let why = "finalizers orphan and foregroundDeletion cannot be both set";
-        errors.push(FieldError::invalid(path, names, why));
+    if EVENTS.contains(&(version, text(owner, "/kind"))) {
+        let group_version = if version.contains('/') { version.to_owned() } else { format!("/{version}") };
+        let detail = format!("{group_version}, Kind=Event is disallowed from being an owner");
+        errors.push(FieldError::invalid(path, owner.clone(), detail));
     }
     errors
 }
@@ -232,7 +242,9 @@ mod tests {
         let owner = json!({"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u", "controller": true});
         check(
             json!({"name": "a", "namespace": "b", "ownerReferences": [owner, owner]}),
-            &[r#"metadata.ownerReferences: Invalid value: [{"apiVersion":"v1""#],
+            &[
+                r#"metadata.ownerReferences: Invalid value: [{"apiVersion":"v1","controller":true,"kind":"Pod""#,
+            ],
         );
     }
 }

@@ -4,7 +4,9 @@ use k8s_openapi::api::core::v1::Namespace;
 use serde_json::{Value, json};
 
 use crate::edit::{ensure, fill_at, start_status};
-use crate::read::text;
+use crate::field::{FieldError, Path};
+use crate::meta::finalizer;
+use crate::read::{text, texts};
 use crate::{Column, KindSpec, NameRule, Selectable};
 
 pub const KIND: KindSpec = KindSpec::cluster::<Namespace>()
@@ -14,6 +16,7 @@ pub const KIND: KindSpec = KindSpec::cluster::<Namespace>()
     .named(NameRule::Label)
     .default_with(default)
     .prepare_with(prepare)
+    .validate_with(validate)
     .selectable(&[Selectable::at("status.phase", &["/status/phase"])])
     .columns(&[Column::at("Status", "/status/phase"), Column::age()]);
 
@@ -32,4 +35,9 @@ fn prepare(new: &mut Value, old: Option<&Value>) {
         ensure(new, "/spec");
         fill_at(new, "/spec", json!({ "finalizers": ["kubernetes"] }));
     }
+}
+
+fn validate(new: &Value, _old: Option<&Value>) -> Vec<FieldError> {
+    let path = Path::root("spec.finalizers");
+    texts(new, "/spec/finalizers").flat_map(|name| finalizer(name, &path)).collect()
 }

@@ -6,9 +6,14 @@ use serde_json::{Value, json};
 use crate::cells::{access_modes, phase};
 use crate::edit::{ensure, fill_at, start_status};
 use crate::field::{FieldError, Path};
+use crate::pod::template;
 use crate::read::{list, or, text};
 use crate::schema::quantity_nano;
+use crate::selector;
 use crate::{Column, KindSpec};
+
+pub(crate) const ACCESS_MODES: [&str; 4] =
+    ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
 
 pub const KIND: KindSpec = KindSpec::namespaced::<PersistentVolumeClaim>()
     .short_names(&["pvc"])
@@ -16,6 +21,7 @@ pub const KIND: KindSpec = KindSpec::namespaced::<PersistentVolumeClaim>()
     .default_with(|object| {
         ensure(object, "/spec");
         fill_at(object, "/spec", json!({ "volumeMode": "Filesystem" }));
+        same_source(object);
     })
     .prepare_with(|new, old| start_status(new, old, json!({ "phase": "Pending" })))
     .validate_with(validate)
@@ -39,29 +45,60 @@ pub const KIND: KindSpec = KindSpec::namespaced::<PersistentVolumeClaim>()
         .wide(),
     ]);
 
+/// Of two fields for where a claim's content comes from, the older knows claims and snapshots only.
+fn same_source(object: &mut Value) {
+    let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return };
+    if let Some(source) = spec.get("dataSource") {
+        let known = match (text(source, "/kind"), text(source, "/apiGroup")) {
+            ("PersistentVolumeClaim", "") => true,
+            ("VolumeSnapshot", "snapshot.storage.k8s.io") => true,
+            _ => false,
+        };
+        if !known {
+            spec.remove("dataSource");
+        }
+    }
+    if let Some(source) = spec.get("dataSource").cloned() {
+        spec.entry("dataSourceRef").or_insert(source);
+    }
+}
+
 fn if_bound(object: &Value, cell: &str) -> String {
     if text(object, "/spec/volumeName").is_empty() { String::new() } else { cell.to_owned() }
 }
 
 fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let path = Path::root("spec");
+    let mut errors = check_spec(&new["spec"], &path);
+    errors.extend(old.and_then(|old| immutable_spec(new, old, &path)));
+    errors
+}
+
+/// What holds for the specification of a claim wherever it stands.
+pub(crate) fn check_spec(spec: &Value, path: &Path) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    let modes = list(new, "/spec/accessModes");
+    let modes = list(spec, "/accessModes");
     if modes.is_empty() {
         errors.push(FieldError::required(&path.child("accessModes"), "at least 1 access mode is required"));
     }
-    let known = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
-    for mode in modes.iter().filter_map(Value::as_str).filter(|mode| !known.contains(mode)) {
-        errors.push(FieldError::not_supported(&path.child("accessModes"), mode, &known));
+    errors.extend(selector::labels(spec.get("selector"), &path.child("selector")));
+    for mode in modes.iter().filter_map(Value::as_str).filter(|mode| !ACCESS_MODES.contains(mode)) {
+        errors.push(FieldError::not_supported(&path.child("accessModes"), mode, &ACCESS_MODES));
     }
-    let size = text(new, "/spec/resources/requests/storage");
+    if modes.len() > 1 && modes.iter().any(|mode| mode == "ReadWriteOncePod") {
+        let detail = "may not use ReadWriteOncePod with other access modes";
+        errors.push(FieldError::forbidden(&path.child("accessModes"), detail));
+    }
+    let size = text(spec, "/resources/requests/storage");
     let at = path.child("resources").key("storage");
     if size.is_empty() {
         errors.push(FieldError::required(&at, ""));
     } else if quantity_nano(size).is_some_and(|size| size <= 0) {
         errors.push(FieldError::invalid(&at, size, "must be greater than zero"));
     }
-    errors.extend(old.and_then(|old| immutable_spec(new, old, &path)));
+    errors.extend(template::volume_class(spec, "storageClassName", path));
+    errors.extend(template::choice(spec, path, "volumeMode", &["Block", "Filesystem"]));
+    errors.extend(template::volume_class(spec, "volumeAttributesClassName", path));
     errors
 }
 

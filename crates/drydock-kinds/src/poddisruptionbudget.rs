@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use crate::edit::start_status;
 use crate::field::{FieldError, Path};
-use crate::workload::count_or_percent;
+use crate::pod::template;
+use crate::selector;
+use crate::workload::share;
 use crate::{Column, Generation, KindSpec};
 
 pub const KIND: KindSpec = KindSpec::namespaced::<PodDisruptionBudget>()
@@ -36,14 +38,20 @@ fn amount(object: &Value, pointer: &str) -> Value {
 
 fn validate(new: &Value, _old: Option<&Value>) -> Vec<FieldError> {
     let path = Path::root("spec");
+    let spec = &new["spec"];
     let fields = ["minAvailable", "maxUnavailable"];
-    let mut errors: Vec<FieldError> = fields
-        .iter()
-        .filter_map(|field| count_or_percent(&new["spec"][*field], &path.child(field)))
-        .collect();
-    if fields.iter().all(|field| new["spec"].get(*field).is_some()) {
+    let mut errors = Vec::new();
+    if fields.iter().all(|field| spec.get(*field).is_some()) {
         let detail = "minAvailable and maxUnavailable cannot be both set";
-        errors.push(FieldError::invalid(&path, new["spec"].clone(), detail));
+        let shown = json!({
+            "MaxUnavailable": spec["maxUnavailable"], "MinAvailable": spec["minAvailable"],
+            "Selector": spec["selector"], "UnhealthyPodEvictionPolicy": spec["unhealthyPodEvictionPolicy"],
+        });
+        errors.push(FieldError::invalid(&path, shown, detail));
     }
+    errors.extend(fields.iter().flat_map(|field| share(&spec[*field], &path.child(field))));
+    errors.extend(selector::labels(spec.get("selector"), &path.child("selector")));
+    let policies = ["AlwaysAllow", "IfHealthyBudget"];
+    errors.extend(template::choice(spec, &path, "unhealthyPodEvictionPolicy", &policies));
     errors
 }

@@ -12,9 +12,7 @@ use crate::{Column, Generation, KindSpec};
 pub const KIND: KindSpec = KindSpec::namespaced::<PodTemplate>()
     .generation(Generation::Spec)
     .default_with(|object| template::default_at(object, "/template"))
-    .validate_with(|new, _| {
-        template::validate(&new["template"], &Path::root("template"), &["Always", "OnFailure", "Never"])
-    })
+    .validate_with(|new, _| template::validate_any(&new["template"], &Path::root("template")))
     .columns(&[
         Column::compute("Containers", |object, _| containers(object, "/name")),
         Column::compute("Images", |object, _| containers(object, "/image")),

@@ -6,8 +6,8 @@ use crate::column::Column;
 use crate::edit::{each, fill, fill_at};
 use crate::field::{FieldError, Path};
 use crate::meta::keeps;
-use crate::names;
 use crate::read::{list, text};
+use crate::rules;
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 
@@ -58,6 +58,15 @@ pub(crate) fn validate_role(new: &Value, cluster: bool) -> Vec<FieldError> {
             ));
         }
         if urls {
+            let resources = ["/apiGroups", "/resources", "/resourceNames"];
+            if resources.iter().any(|field| !list(rule, field).is_empty()) {
+                let detail = "rules cannot apply to both regular resources and non-resource URLs";
+                errors.push(FieldError::invalid(
+                    &path.child("nonResourceURLs"),
+                    rule["nonResourceURLs"].clone(),
+                    detail,
+                ));
+            }
             continue;
         }
         for (field, detail) in [
@@ -86,23 +95,35 @@ pub(crate) fn validate_binding(new: &Value, old: Option<&Value>, roles: &[&str])
     }
     if name.is_empty() {
         errors.push(FieldError::required(&path.child("name"), ""));
-    } else if let Some(complaint) = names::path_segment(name) {
-        errors.push(FieldError::invalid(&path.child("name"), name, complaint));
+    } else {
+        errors.extend(rules::check(rules::path_segment, name, &path.child("name")));
     }
-    let kinds = ["Group", "ServiceAccount", "User"];
     for (index, subject) in list(new, "/subjects").iter().enumerate() {
         let at = Path::root("subjects").index(index);
         if text(subject, "/name").is_empty() {
             errors.push(FieldError::required(&at.child("name"), ""));
         }
+        let name = text(subject, "/name");
+        let group = |wanted: &str| {
+            let found = text(subject, "/apiGroup");
+            (found != wanted).then(|| FieldError::not_supported(&at.child("apiGroup"), found, &[wanted]))
+        };
         match text(subject, "/kind") {
-            "ServiceAccount" if text(subject, "/namespace").is_empty() => {
-                errors.push(FieldError::required(&at.child("namespace"), ""));
+            "ServiceAccount" => {
+                if !name.is_empty() {
+                    errors.extend(rules::check(rules::subdomain, name, &at.child("name")));
+                }
+                errors.extend(group(""));
+                // In a namespace, an account without one is of the same.
+                if text(subject, "/namespace").is_empty() && text(new, "/metadata/namespace").is_empty() {
+                    errors.push(FieldError::required(&at.child("namespace"), ""));
+                }
             }
-            kind if !kinds.contains(&kind) => {
+            "User" | "Group" => errors.extend(group(GROUP)),
+            kind => {
+                let kinds = ["ServiceAccount", "User", "Group"];
                 errors.push(FieldError::not_supported(&at.child("kind"), kind, &kinds));
             }
-            _ => {}
         }
     }
     if let Some(mut error) = old.and_then(|old| keeps(new, old, "/roleRef")) {

@@ -38,7 +38,7 @@ fn default(object: &mut Value) {
 }
 
 fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
-    let mut errors = template::validate_with_selector(new, &["Always"]);
+    let mut errors = template::validate_with_selector(new, "deployment", "ReplicaSet");
     errors.extend(non_negative(new, &["replicas", "minReadySeconds"]));
     errors.extend(old.and_then(|old| keeps(new, old, "/spec/selector")));
     errors

@@ -34,12 +34,20 @@ fn default(object: &mut Value) {
     ensure(object, "/spec");
     template::default(object);
     let labels = object.pointer("/spec/template/metadata/labels").cloned().unwrap_or_default();
-    fill_at(object, "/spec", json!({ "replicas": 1, "selector": labels }));
+    fill_at(object, "/spec", json!({ "replicas": 1 }));
+    if labels.is_object() {
+        fill_at(object, "/spec", json!({ "selector": labels }));
+        fill_at(object, "/metadata", json!({ "labels": labels }));
+    }
 }
 
 fn validate(new: &Value, _old: Option<&Value>) -> Vec<FieldError> {
     let path = Path::root("spec");
     let mut errors = non_negative(new, &["replicas", "minReadySeconds"]);
+    if new.pointer("/spec/template").is_none() {
+        errors.push(FieldError::required(&path.child("template"), ""));
+        return errors;
+    }
     let selector = &new["spec"]["selector"];
     let labels = new.pointer("/spec/template/metadata/labels").unwrap_or(&Value::Null);
     if selector.as_object().is_none_or(serde_json::Map::is_empty) {

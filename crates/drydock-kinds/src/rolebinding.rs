@@ -8,5 +8,5 @@ use crate::{KindSpec, NameRule};
 pub const KIND: KindSpec = KindSpec::namespaced::<RoleBinding>()
     .named(NameRule::PathSegment)
     .default_with(default_binding)
-    .validate_with(|new, old| validate_binding(new, old, &["ClusterRole", "Role"]))
+    .validate_with(|new, old| validate_binding(new, old, &["Role", "ClusterRole"]))
     .columns(BINDING_COLUMNS);

@@ -51,6 +51,21 @@ fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
         "kubernetes.io/tls" => &["tls.crt", "tls.key"],
         _ => &[],
     };
+    match text(new, "/type") {
+        "kubernetes.io/dockerconfigjson" => errors.extend(is_json(new, ".dockerconfigjson", &path)),
+        "kubernetes.io/dockercfg" => errors.extend(is_json(new, ".dockercfg", &path)),
+        "kubernetes.io/basic-auth"
+            if ["username", "password"].iter().all(|key| new["data"].get(*key).is_none()) =>
+        {
+            errors.extend(["username", "password"].map(|key| FieldError::required(&path.key(key), "")));
+        }
+        "kubernetes.io/service-account-token"
+            if new["metadata"]["annotations"][ACCOUNT].as_str().unwrap_or("").is_empty() =>
+        {
+            errors.push(FieldError::required(&Path::root("metadata.annotations").key(ACCOUNT), ""));
+        }
+        _ => {}
+    }
     let missing = required.iter().filter(|key| new["data"].get(**key).is_none());
     errors.extend(missing.map(|key| FieldError::required(&path.key(key), "")));
     if let Some(old) = old {
@@ -58,6 +73,21 @@ fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
         errors.extend(frozen(new, old, &["data"]));
     }
     errors
+}
+
+const ACCOUNT: &str = "kubernetes.io/service-account.name";
+
+/// Credentials of registries are JSON; what is wrong is said without showing them.
+fn is_json(secret: &Value, key: &str, path: &Path) -> Option<FieldError> {
+    let bytes = STANDARD.decode(secret["data"].get(key)?.as_str()?).ok()?;
+    let parsed = serde_json::from_slice::<serde::de::IgnoredAny>(&bytes);
+    let first = bytes.first().map(|byte| char::from(*byte));
+    let detail = match (parsed, first) {
+        (Ok(_), _) => return None,
+        (Err(_), None) => "unexpected end of JSON input".to_owned(),
+        (Err(_), Some(first)) => format!("invalid character '{first}' looking for beginning of value"),
+    };
+    Some(FieldError::invalid(&path.key(key), "<secret contents redacted>", detail))
 }
 
 #[cfg(test)]

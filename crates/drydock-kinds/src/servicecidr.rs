@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use crate::edit::start_status;
 use crate::field::{FieldError, Path};
 use crate::read::{list, texts};
-use crate::{Column, Generation, KindSpec};
+use crate::rules;
+use crate::{Column, KindSpec};
 
 pub const KIND: KindSpec = KindSpec::cluster::<ServiceCIDR>()
     .with_status()
-    .generation(Generation::Spec)
     .prepare_with(|new, old| start_status(new, old, json!({})))
     .validate_with(validate)
     .columns(&[
@@ -35,14 +35,31 @@ fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     if cidrs.is_empty() {
         return vec![FieldError::required(&path, "at least one CIDR required")];
     }
-    let detail = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
-    let bad = cidrs.iter().enumerate().filter(|(_, cidr)| !is_cidr(cidr));
-    bad.map(|(index, cidr)| FieldError::invalid(&path.index(index), *cidr, detail)).collect()
+    let families = |four: bool| {
+        cidrs.iter().filter(|cidr| rules::network(cidr).is_some_and(|n| n.0.is_ipv4() == four)).count()
+    };
+    if families(true) > 1 || families(false) > 1 {
+        let detail =
+            "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64";
+        return vec![FieldError::invalid(&path, cidrs.clone(), detail)];
+    }
+    let check = |(index, cidr): (usize, &&str)| {
+        let at = path.index(index);
+        let mut errors = rules::check(rules::cidr, cidr, &at);
+        if rules::network(cidr).is_some_and(|(address, prefix)| !is_base(address, prefix)) {
+            errors.push(FieldError::invalid(&at, *cidr, "must not have bits set beyond the prefix length"));
+        }
+        errors
+    };
+    cidrs.iter().enumerate().flat_map(check).collect()
 }
 
-/// An address, a slash and a prefix length.
-pub(crate) fn is_cidr(text: &str) -> bool {
-    let Some((address, prefix)) = text.split_once('/') else { return false };
-    let (Ok(address), Ok(prefix)) = (address.parse::<IpAddr>(), prefix.parse::<u8>()) else { return false };
-    prefix <= if address.is_ipv4() { 32 } else { 128 }
+/// Whether an address is the first of its network.
+fn is_base(address: IpAddr, prefix: u8) -> bool {
+    let (bits, width) = match address {
+        IpAddr::V4(address) => (u128::from(address.to_bits()), 32),
+        IpAddr::V6(address) => (address.to_bits(), 128),
+    };
+    let host = width - u32::from(prefix);
+    1_u128.checked_shl(host).map_or(bits == 0, |size| bits & (size - 1) == 0)
 }

@@ -59,6 +59,8 @@ pub struct KindSpec {
     pub default: DefaultFn,
     pub prepare: PrepareFn,
     pub validate: ValidateFn,
+    /// What a client that uses this kind is warned of; empty for kinds that are to stay.
+    pub deprecated: &'static str,
     /// `None` for kinds that are stored as they are shown.
     pub stored: Option<Stored>,
 }
@@ -156,6 +158,7 @@ impl KindSpec {
             default: |_| {},
             prepare: |_, _| {},
             validate: |_, _| Vec::new(),
+            deprecated: "",
             stored: None,
         }
     }
@@ -163,6 +166,12 @@ impl KindSpec {
     /// Offers fewer verbs than [`ALL_VERBS`].
     pub const fn verbs(mut self, verbs: &'static [&'static str]) -> Self {
         self.verbs = verbs;
+        self
+    }
+
+    /// Warns whoever uses this kind.
+    pub const fn deprecated(mut self, warning: &'static str) -> Self {
+        self.deprecated = warning;
         self
     }
 

@@ -6,10 +6,12 @@ use serde_json::{Value, json};
 use crate::cells::{CONTAINERS, IMAGES, ratio};
 use crate::edit::{each, ensure, fill_at, start_status};
 use crate::field::{FieldError, Path};
+use crate::persistentvolumeclaim;
 use crate::pod::template;
-use crate::read::{list, text};
-use crate::workload::non_negative;
-use crate::{Column, Generation, KindSpec};
+use crate::read::{list, number, text};
+use crate::rules::{self, check_if_present};
+use crate::workload::{non_negative, share};
+use crate::{Column, Generation, KindSpec, NameRule};
 
 /// The only parts of a specification that an update may change.
 const MUTABLE: [&str; 7] = [
@@ -28,6 +30,7 @@ pub const KIND: KindSpec = KindSpec::namespaced::<StatefulSet>()
     .with_status()
     .with_scale()
     .generation(Generation::Spec)
+    .named(NameRule::Label)
     .default_with(default)
     .prepare_with(|new, old| start_status(new, old, json!({ "replicas": 0, "availableReplicas": 0 })))
     .validate_with(validate)
@@ -67,8 +70,9 @@ fn default(object: &mut Value) {
 
 fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let path = Path::root("spec");
-    let mut errors = template::validate_with_selector(&with_claims_as_volumes(new), &["Always"]);
-    errors.extend(non_negative(new, &["replicas", "minReadySeconds", "revisionHistoryLimit"]));
+    let mut errors =
+        template::validate_with_selector(&with_claims_as_volumes(new), "statefulset", "StatefulSet");
+    errors.extend(non_negative(new, &["replicas", "minReadySeconds"]));
     let management = text(new, "/spec/podManagementPolicy");
     if !["OrderedReady", "Parallel"].contains(&management) {
         let detail = "must be 'OrderedReady' or 'Parallel'";
@@ -77,7 +81,28 @@ fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let strategy = text(new, "/spec/updateStrategy/type");
     if !["RollingUpdate", "OnDelete"].contains(&strategy) {
         let detail = "must be 'RollingUpdate' or 'OnDelete'";
-        errors.push(FieldError::invalid(&path.child("updateStrategy"), strategy, detail));
+        let shown =
+            json!({ "RollingUpdate": new["spec"]["updateStrategy"].get("rollingUpdate"), "Type": strategy });
+        errors.push(FieldError::invalid(&path.child("updateStrategy"), shown, detail));
+    }
+    errors
+        .extend(update_strategy(&new["spec"]["updateStrategy"], &path.child("updateStrategy.rollingUpdate")));
+    let retention = path.child("persistentVolumeClaimRetentionPolicy");
+    for field in ["whenDeleted", "whenScaled"] {
+        let policy = &new["spec"]["persistentVolumeClaimRetentionPolicy"];
+        errors.extend(template::choice(policy, &retention, field, &["Retain", "Delete"]));
+    }
+    let start = number(new, "/spec/ordinals/start");
+    if start < 0 {
+        let detail = "must be greater than or equal to 0";
+        errors.push(FieldError::invalid(&path.child("ordinals.start"), start, detail));
+    }
+    errors.extend(check_if_present(rules::label, &new["spec"], "serviceName", &path));
+    if old.is_none() {
+        for (index, claim) in list(new, "/spec/volumeClaimTemplates").iter().enumerate() {
+            let at = path.child("volumeClaimTemplates").index(index).child("spec");
+            errors.extend(persistentvolumeclaim::check_spec(&claim["spec"], &at));
+        }
     }
     if old.is_some_and(|old| fixed_part(new) != fixed_part(old)) {
         let detail = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', \
@@ -86,6 +111,22 @@ fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
         errors.push(FieldError::forbidden(&path, detail));
     }
     errors
+}
+
+fn update_strategy(strategy: &Value, path: &Path) -> Vec<FieldError> {
+    let Some(rolling) = strategy.get("rollingUpdate") else { return Vec::new() };
+    let (partition, most) = (number(rolling, "/partition"), rolling.get("maxUnavailable"));
+    if text(strategy, "/type") == "OnDelete" {
+        let detail = "only allowed for updateStrategy 'RollingUpdate'";
+        let shown = json!({ "MaxUnavailable": most, "Partition": rolling["partition"] });
+        return vec![FieldError::invalid(path, shown, detail)];
+    }
+    let detail = "must be greater than or equal to 0";
+    let negative = (partition < 0).then(|| FieldError::invalid(&path.child("partition"), partition, detail));
+    negative
+        .into_iter()
+        .chain(most.map(|most| share(most, &path.child("maxUnavailable"))).into_iter().flatten())
+        .collect()
 }
 
 /// Mounts may name claim templates, which become volumes of each pod.

@@ -8,6 +8,7 @@ use crate::edit::fill_at;
 use crate::field::{FieldError, Path};
 use crate::meta::keeps;
 use crate::read::text;
+use crate::rules;
 use crate::{Column, KindSpec};
 
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
@@ -29,8 +30,18 @@ pub const KIND: KindSpec = KindSpec::cluster::<StorageClass>()
 
 fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    if text(new, "/provisioner").is_empty() {
-        errors.push(FieldError::required(&Path::root("provisioner"), ""));
+    let provisioner = text(new, "/provisioner").to_ascii_lowercase();
+    let at = Path::root("provisioner");
+    match provisioner.as_str() {
+        "" => errors.push(FieldError::required(&at, "")),
+        name => errors.extend(rules::check(rules::qualified, name, &at)),
+    }
+    if new["parameters"].get("").is_some() {
+        errors.push(FieldError::invalid(&Path::root("parameters"), "", "field can not be empty."));
+    }
+    let (policy, policies) = (text(new, "/reclaimPolicy"), ["Delete", "Retain"]);
+    if !policies.contains(&policy) {
+        errors.push(FieldError::not_supported(&Path::root("reclaimPolicy"), policy, &policies));
     }
     let modes = ["Immediate", "WaitForFirstConsumer"];
     let mode = text(new, "/volumeBindingMode");

@@ -9,6 +9,7 @@ use crate::edit::start_status;
 use crate::field::{FieldError, Path};
 use crate::meta::keeps;
 use crate::read::text;
+use crate::rules;
 use crate::{Column, KindSpec};
 
 pub const KIND: KindSpec = KindSpec::cluster::<VolumeAttachment>()
@@ -27,11 +28,10 @@ pub const KIND: KindSpec = KindSpec::cluster::<VolumeAttachment>()
 fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let path = Path::root("spec");
     let mut errors = Vec::new();
-    for field in ["attacher", "nodeName"] {
-        if text(&new["spec"], &format!("/{field}")).is_empty() {
-            errors.push(FieldError::required(&path.child(field), ""));
-        }
+    if text(new, "/spec/attacher").is_empty() {
+        errors.push(FieldError::required(&path.child("attacher"), ""));
     }
+    errors.extend(rules::check(rules::subdomain, text(new, "/spec/nodeName"), &path.child("nodeName")));
     let source = &new["spec"]["source"];
     match (source.get("inlineVolumeSpec"), text(source, "/persistentVolumeName")) {
         (None, "") => errors.push(FieldError::required(

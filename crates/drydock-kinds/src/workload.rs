@@ -16,6 +16,27 @@ pub(crate) fn non_negative(object: &Value, fields: &[&str]) -> Vec<FieldError> {
     negative.map(error).collect()
 }
 
+/// [`count_or_percent`], and no more than all.
+pub(crate) fn share(value: &Value, path: &Path) -> Vec<FieldError> {
+    let mut errors: Vec<FieldError> = count_or_percent(value, path).into_iter().collect();
+    let percent =
+        value.as_str().and_then(|text| text.strip_suffix('%')).and_then(|text| text.parse::<i64>().ok());
+    if percent.is_some_and(|percent| percent > 100) {
+        errors.push(FieldError::invalid(path, value.clone(), "must not be greater than 100%"));
+    }
+    errors
+}
+
+/// Whether a count or share comes to nothing, whatever it is a share of.
+pub(crate) fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::String(text) => {
+            text.strip_suffix('%').and_then(|text| text.parse::<i64>().ok()).unwrap_or(0) == 0
+        }
+        other => other.as_i64().unwrap_or(0) == 0,
+    }
+}
+
 /// `2` or `25%`; absent is fine.
 pub(crate) fn count_or_percent(value: &Value, path: &Path) -> Option<FieldError> {
     match value {

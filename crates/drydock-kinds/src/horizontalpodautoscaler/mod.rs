@@ -2,15 +2,14 @@
 
 mod convert;
 pub(crate) mod v1;
+mod validate;
 
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use serde_json::{Value, json};
 
 use crate::column::ColumnType;
 use crate::edit::{ensure, fill_at, start_status};
-use crate::field::{FieldError, Path};
-use crate::pod::template::choice;
-use crate::read::{list, number, or, text};
+use crate::read::{list, or, text};
 use crate::{Column, KindSpec};
 
 const SOURCES: [(&str, &str); 5] = [
@@ -38,7 +37,7 @@ pub const KIND: KindSpec = KindSpec::namespaced::<HorizontalPodAutoscaler>()
     .with_status()
     .default_with(default)
     .prepare_with(|new, old| start_status(new, old, json!({ "desiredReplicas": 0 })))
-    .validate_with(validate)
+    .validate_with(validate::validate)
     .columns(&[
         REFERENCE,
         Column::compute("Targets", |object, _| Value::from(targets(object))),
@@ -65,56 +64,6 @@ fn default(object: &mut Value) {
     let down = json!({ "selectPolicy": "Max", "policies": [percent] });
     fill_at(object, "/spec/behavior/scaleUp", up);
     fill_at(object, "/spec/behavior/scaleDown", down);
-}
-
-fn validate(new: &Value, _old: Option<&Value>) -> Vec<FieldError> {
-    let path = Path::root("spec");
-    let mut errors = Vec::new();
-    let (least, most) = (number(new, "/spec/minReplicas"), number(new, "/spec/maxReplicas"));
-    if least < 1 {
-        let detail = "must be greater than or equal to 1";
-        errors.push(FieldError::invalid(&path.child("minReplicas"), least, detail));
-    }
-    if most < 1 {
-        errors.push(FieldError::invalid(&path.child("maxReplicas"), most, "must be greater than 0"));
-    } else if most < least {
-        let detail = "must be greater than or equal to `minReplicas`";
-        errors.push(FieldError::invalid(&path.child("maxReplicas"), most, detail));
-    }
-    for field in ["kind", "name"] {
-        if text(new, &format!("/spec/scaleTargetRef/{field}")).is_empty() {
-            errors.push(FieldError::required(&path.child("scaleTargetRef").child(field), ""));
-        }
-    }
-    for (index, metric) in list(new, "/spec/metrics").iter().enumerate() {
-        errors.extend(validate_metric(metric, &path.child("metrics").index(index)));
-    }
-    errors
-}
-
-fn validate_metric(metric: &Value, path: &Path) -> Vec<FieldError> {
-    let kinds = SOURCES.map(|(kind, _)| kind);
-    let kind = text(metric, "/type");
-    if kind.is_empty() {
-        return vec![FieldError::required(&path.child("type"), "must specify a metric source type")];
-    }
-    if let Some(error) = choice(metric, path, "type", &kinds) {
-        return vec![error];
-    }
-    let field = SOURCES.iter().find(|(name, _)| *name == kind).map_or("", |(_, field)| field);
-    let Some(source) = metric.get(field) else {
-        return vec![FieldError::required(
-            &path.child(field),
-            "must populate information for the given metric source",
-        )];
-    };
-    let targets = ["averageUtilization", "averageValue", "value"];
-    let missing = targets.iter().all(|name| source["target"].get(name).is_none());
-    let at = path.child(field).child("target");
-    missing
-        .then(|| FieldError::required(&at, "must set either a target raw value or a target utilization"))
-        .into_iter()
-        .collect()
 }
 
 fn targets(object: &Value) -> String {

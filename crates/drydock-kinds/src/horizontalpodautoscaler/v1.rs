@@ -30,7 +30,7 @@ pub const KIND: KindSpec = KindSpec::namespaced::<HorizontalPodAutoscaler>()
         from_v2(object);
     })
     .prepare_with(|new, old| start_status(new, old, json!({ "currentReplicas": 0, "desiredReplicas": 0 })))
-    .validate_with(|new, old| super::validate(&newer(new), old.map(newer).as_ref()))
+    .validate_with(|new, old| super::validate::validate(&newer(new), old.map(newer).as_ref()))
     .columns(&[
         super::REFERENCE,
         Column::compute("Targets", |object, _| Value::from(super::targets(&newer(object)))),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::edit::{each, fill, fill_at};
+use crate::edit::{drop_blank, each, fill, fill_at};
 use crate::read::{entries, flag, number, text};
 
 /// File mode 0644, as decimal numbers carry it.
@@ -10,6 +10,9 @@ const DEFAULT_MODE: i64 = 0o644;
 
 /// Completes a pod specification; safe to run again.
 pub(crate) fn pod_spec(spec: &mut Value) {
+    for field in ["schedulerName", "dnsPolicy", "restartPolicy"] {
+        drop_blank(spec, field);
+    }
     fill_at(
         spec,
         "",
@@ -23,12 +26,6 @@ pub(crate) fn pod_spec(spec: &mut Value) {
     each(spec, "/containers").for_each(container);
     each(spec, "/ephemeralContainers").for_each(container);
     each(spec, "/volumes").for_each(volume);
-    each(spec, "/topologySpreadConstraints").for_each(|constraint| {
-        fill(constraint, "whenUnsatisfiable", "DoNotSchedule");
-    });
-    if flag(spec, "/hostNetwork") {
-        host_ports(spec);
-    }
 }
 
 /// The old name of the field is still written, because old clients read it.
@@ -40,7 +37,11 @@ fn mirror_service_account(spec: &mut Value) {
     }
 }
 
-fn host_ports(spec: &mut Value) {
+/// On the machine's own network, ports are the machine's. Templates leave it to their pods.
+pub(crate) fn host_ports(spec: &mut Value) {
+    if !flag(spec, "/hostNetwork") {
+        return;
+    }
     for list in ["/containers", "/initContainers"] {
         for container in each(spec, list) {
             for port in each(container, "/ports") {
@@ -70,6 +71,9 @@ fn container(container: &mut Value) {
     for variable in each(container, "/env") {
         if let Some(field) = variable.pointer_mut("/valueFrom/fieldRef") {
             fill(field, "apiVersion", "v1");
+        }
+        if let Some(resource) = variable.pointer_mut("/valueFrom/resourceFieldRef") {
+            fill(resource, "divisor", "0");
         }
     }
 }
@@ -119,6 +123,10 @@ fn volume(volume: &mut Value) {
             fill(token, "expirationSeconds", 3600);
         }
     }
+    if let Some(image) = volume.get_mut("image") {
+        let policy = pull_policy(text(image, "/reference"));
+        fill(image, "pullPolicy", policy);
+    }
     if let Some(path) = volume.get_mut("hostPath") {
         fill(path, "type", "");
     }
@@ -130,6 +138,9 @@ fn volume(volume: &mut Value) {
 fn field_version(item: &mut Value) {
     if let Some(field) = item.get_mut("fieldRef") {
         fill(field, "apiVersion", "v1");
+    }
+    if let Some(resource) = item.get_mut("resourceFieldRef") {
+        fill(resource, "divisor", "0");
     }
 }
 

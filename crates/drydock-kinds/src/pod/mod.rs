@@ -41,6 +41,7 @@ fn default(pod: &mut Value) {
     ensure(pod, "/spec");
     let Some(spec) = pod.get_mut("spec") else { return };
     defaults::pod_spec(spec);
+    defaults::host_ports(spec);
     fill(spec, "enableServiceLinks", true);
     if list(spec, "/containers").iter().chain(list(spec, "/initContainers")).any(has_limits) {
         defaults::requests_from_limits(spec);
@@ -58,7 +59,16 @@ fn prepare(new: &mut Value, old: Option<&Value>) {
 
 /// Guaranteed when every container's limits equal its requests, best effort when nothing is said, else burstable.
 pub fn qos_class(pod: &Value) -> &'static str {
-    let containers = || list(pod, "/spec/containers").iter().chain(list(pod, "/spec/initContainers"));
+    if let Some(spec) = pod.get("spec").filter(|spec| spec.get("resources").is_some()) {
+        return class_of(std::slice::from_ref(spec));
+    }
+    let all: Vec<Value> =
+        list(pod, "/spec/containers").iter().chain(list(pod, "/spec/initContainers")).cloned().collect();
+    class_of(&all)
+}
+
+fn class_of(holders: &[Value]) -> &'static str {
+    let containers = || holders.iter();
     let amount = |container: &Value, side: &str, name: &str| container["resources"][side][name].clone();
     let names = ["cpu", "memory"];
     let says_something = |container: &Value| {
@@ -82,8 +92,9 @@ pub fn qos_class(pod: &Value) -> &'static str {
 fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let path = Path::root("spec");
     let mut errors = validate::pod_spec(&new["spec"], &path);
-    if let Some(old) = old {
-        errors.extend(immutable_spec(new, old, &path));
+    match old {
+        Some(old) => errors.extend(immutable_spec(new, old, &path)),
+        None => errors.extend(validate::new_pod(&new["spec"], &path)),
     }
     errors
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-pub(crate) use super::validate::{choice, port_number, port_or_name};
+pub(crate) use super::validate::{choice, one_source, port_number, port_or_name, volume_class};
 use super::{defaults, validate as pod};
 use crate::field::{FieldError, Path};
 use crate::meta;
@@ -19,63 +19,67 @@ pub(crate) fn default_at(object: &mut Value, pointer: &str) {
     }
 }
 
-/// Checks the template at `spec.template` and that `spec.selector` selects it.
-pub(crate) fn validate_with_selector(object: &Value, restart: &[&str]) -> Vec<FieldError> {
+/// Checks the template at `spec.template` and that `spec.selector` selects it; `word` is the kind in texts about its
+/// selector, `kind` in texts about its template.
+pub(crate) fn validate_with_selector(object: &Value, word: &str, kind: &str) -> Vec<FieldError> {
     let path = Path::root("spec");
     let template = &object["spec"]["template"];
-    let mut errors = validate_selector(&object["spec"]["selector"], &path.child("selector"));
+    let mut errors = validate_selector(&object["spec"]["selector"], &path.child("selector"), word);
+    let sound = !errors.iter().any(|error| error.kind != crate::field::FieldErrorKind::Required);
     let labels = template.pointer("/metadata/labels").unwrap_or(&Value::Null);
-    if errors.is_empty() && !matches(&object["spec"]["selector"], labels) {
+    if sound && !matches(&object["spec"]["selector"], labels) {
         let detail = "`selector` does not match template `labels`";
         errors.push(FieldError::invalid(&path.child("template.metadata.labels"), labels.clone(), detail));
     }
-    errors.extend(validate(template, &path.child("template"), restart));
+    errors.extend(validate(template, &path.child("template"), &["Always"]));
+    errors.extend(runs_forever(template, &path.child("template.spec"), kind));
+    errors
+}
+
+/// What makes no sense for pods that are to run until somebody ends them.
+fn runs_forever(template: &Value, path: &Path, kind: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if template.pointer("/spec/activeDeadlineSeconds").is_some() {
+        let detail = format!("activeDeadlineSeconds in {kind} is not Supported");
+        errors.push(FieldError::forbidden(&path.child("activeDeadlineSeconds"), detail));
+    }
     errors
 }
 
 /// Checks a template; `restart` lists the restart policies that the kind allows.
 pub(crate) fn validate(template: &Value, path: &Path, restart: &[&str]) -> Vec<FieldError> {
-    let mut errors = meta::labels(template, "/metadata/labels", &path.child("labels"));
-    let spec = path.child("spec");
-    errors.extend(pod::pod_spec(&template["spec"], &spec));
-    let policy = text(template, "/spec/restartPolicy");
-    if !restart.contains(&policy) && errors.is_empty() {
+    let mut errors = validate_any(template, path);
+    let (spec, policy) = (path.child("spec"), text(template, "/spec/restartPolicy"));
+    if !restart.contains(&policy) && template.pointer("/spec/restartPolicy").is_some() {
         errors.push(FieldError::not_supported(&spec.child("restartPolicy"), policy, restart));
     }
     errors
 }
 
+/// Checks a template of any restart policy.
+pub(crate) fn validate_any(template: &Value, path: &Path) -> Vec<FieldError> {
+    let mut errors = meta::labels(template, "/metadata/labels", &path.child("labels"));
+    let spec = path.child("spec");
+    errors.extend(pod::pod_spec(&template["spec"], &spec));
+    if !list(template, "/spec/ephemeralContainers").is_empty() {
+        let detail = "ephemeral containers not allowed in pod template";
+        errors.push(FieldError::forbidden(&spec.child("ephemeralContainers"), detail));
+    }
+    errors
+}
+
 /// A workload's selector: present, not empty, with sound labels.
-pub(crate) fn validate_selector(selector: &Value, path: &Path) -> Vec<FieldError> {
+fn validate_selector(selector: &Value, path: &Path, word: &str) -> Vec<FieldError> {
     if selector.is_null() {
         return vec![FieldError::required(path, "")];
     }
-    let mut errors = meta::labels(selector, "/matchLabels", &path.child("matchLabels"));
-    let expressions = list(selector, "/matchExpressions");
-    for (index, expression) in expressions.iter().enumerate() {
-        let at = path.child("matchExpressions").index(index);
-        let has_values = !list(expression, "/values").is_empty();
-        match (text(expression, "/operator"), has_values) {
-            ("In" | "NotIn", false) => errors.push(FieldError::required(
-                &at.child("values"),
-                "must be specified when `operator` is 'In' or 'NotIn'",
-            )),
-            ("Exists" | "DoesNotExist", true) => errors.push(FieldError::forbidden(
-                &at.child("values"),
-                "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
-            )),
-            ("In" | "NotIn" | "Exists" | "DoesNotExist", _) => {}
-            (other, _) => {
-                errors.push(FieldError::invalid(
-                    &at.child("operator"),
-                    other,
-                    "not a valid selector operator",
-                ));
-            }
-        }
+    let mut errors = crate::selector::labels(Some(selector), path);
+    if !errors.is_empty() {
+        let detail = if word == "statefulset" { "" } else { "invalid label selector" };
+        errors.push(FieldError::invalid(path, selector.clone(), detail));
     }
-    if entries(selector, "/matchLabels").next().is_none() && expressions.is_empty() {
-        let detail = "an empty selector is invalid, it would select every pod";
+    if entries(selector, "/matchLabels").next().is_none() && list(selector, "/matchExpressions").is_empty() {
+        let detail = format!("empty selector is invalid for {word}");
         errors.push(FieldError::invalid(path, selector.clone(), detail));
     }
     errors

@@ -3,32 +3,26 @@
 //! Addresses and node ports are given out by the API server, which alone knows which are free; here is only what
 //! follows from the object itself.
 
-use std::collections::HashSet;
-use std::net::IpAddr;
+mod validate;
 
 use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
 
 use crate::cells::{label_map, or_none};
 use crate::edit::{carry_over, each, ensure, fill, fill_at, start_status};
-use crate::field::{FieldError, Path};
-use crate::meta::{immutable, labels};
-use crate::names;
-use crate::pod::template;
 use crate::read::{list, number, text, texts};
 use crate::{Column, KindSpec, NameRule, Selectable};
 
-const TYPES: [&str; 4] = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
 const AFFINITY_SECONDS: i64 = 3 * 60 * 60;
 
 pub const KIND: KindSpec = KindSpec::namespaced::<Service>()
     .short_names(&["svc"])
     .categories(&["all"])
     .with_status()
-    .named(NameRule::Label1035)
+    .named(NameRule::Label)
     .default_with(default)
     .prepare_with(prepare)
-    .validate_with(validate)
+    .validate_with(validate::validate)
     .selectable(&[
         Selectable::at("spec.clusterIP", &["/spec/clusterIP"]),
         Selectable::at("spec.type", &["/spec/type"]),
@@ -67,7 +61,13 @@ fn default(object: &mut Value) {
         let families = json!({ "internalTrafficPolicy": "Cluster", "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack" });
         fill_at(object, "/spec", families);
     }
-    if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
+    if text(object, "/spec/sessionAffinity") != "ClientIP"
+        && let Some(Value::Object(spec)) = object.get_mut("spec")
+    {
+        spec.remove("sessionAffinityConfig");
+    }
+    let external = kind == "ClusterIP" && !list(object, "/spec/externalIPs").is_empty();
+    if external || matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
         fill_at(object, "/spec", json!({ "externalTrafficPolicy": "Cluster" }));
     }
     if kind == "LoadBalancer" {
@@ -118,89 +118,6 @@ fn carry_over_node_ports(new: &mut Value, old: &Value) {
     }
 }
 
-fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
-    let path = Path::root("spec");
-    let kind = text(new, "/spec/type");
-    let mut errors = labels(new, "/spec/selector", &path.child("selector"));
-    if !TYPES.contains(&kind) {
-        errors.push(FieldError::not_supported(&path.child("type"), kind, &TYPES));
-    }
-    let affinity = text(new, "/spec/sessionAffinity");
-    if !["ClientIP", "None"].contains(&affinity) {
-        errors.push(FieldError::not_supported(
-            &path.child("sessionAffinity"),
-            affinity,
-            &["ClientIP", "None"],
-        ));
-    }
-    let headless = text(new, "/spec/clusterIP") == "None";
-    if kind == "ExternalName" {
-        errors.extend(external_name(new, &path));
-    } else if list(new, "/spec/ports").is_empty() && !headless {
-        errors.push(FieldError::required(&path.child("ports"), ""));
-    }
-    errors.extend(validate_ports(new, &path.child("ports")));
-    errors.extend(cluster_ip(new, old, &path));
-    errors
-}
-
-fn external_name(new: &Value, path: &Path) -> Option<FieldError> {
-    let name = text(new, "/spec/externalName").trim_end_matches('.');
-    let path = path.child("externalName");
-    if name.is_empty() {
-        return Some(FieldError::required(&path, ""));
-    }
-    names::subdomain(name).map(|complaint| FieldError::invalid(&path, name, complaint))
-}
-
-fn validate_ports(new: &Value, path: &Path) -> Vec<FieldError> {
-    let ports = list(new, "/spec/ports");
-    let mut errors = Vec::new();
-    let (mut seen_names, mut seen) = (HashSet::new(), HashSet::new());
-    for (index, port) in ports.iter().enumerate() {
-        let at = path.index(index);
-        let name = text(port, "/name");
-        if name.is_empty() && ports.len() > 1 {
-            errors.push(FieldError::required(&at.child("name"), ""));
-        } else if !name.is_empty() {
-            let complaint = names::label(name).map(|text| FieldError::invalid(&at.child("name"), name, text));
-            errors.extend(complaint);
-            if !seen_names.insert(name) {
-                errors.push(FieldError::duplicate(&at.child("name"), name));
-            }
-        }
-        errors.extend(template::port_number(number(port, "/port"), &at.child("port")));
-        errors.extend(template::port_or_name(&port["targetPort"], &at.child("targetPort")));
-        let protocol = text(port, "/protocol");
-        if !["SCTP", "TCP", "UDP"].contains(&protocol) {
-            errors.push(FieldError::not_supported(&at.child("protocol"), protocol, &["SCTP", "TCP", "UDP"]));
-        }
-        if !seen.insert((protocol, number(port, "/port"))) {
-            errors.push(FieldError::duplicate(&at, json!({ "port": port["port"], "protocol": protocol })));
-        }
-    }
-    errors
-}
-
-fn cluster_ip(new: &Value, old: Option<&Value>, path: &Path) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    let address = text(new, "/spec/clusterIP");
-    if !matches!(address, "" | "None") && address.parse::<IpAddr>().is_err() {
-        let detail = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
-        errors.push(FieldError::invalid(&path.child("clusterIPs").index(0), address, detail));
-    }
-    let external = |object: &Value| text(object, "/spec/type") == "ExternalName";
-    let Some(old) = old.filter(|old| !external(old) && !external(new)) else { return errors };
-    let before = text(old, "/spec/clusterIP");
-    if !before.is_empty() && before != address {
-        let at = path.child("clusterIPs").index(0);
-        let mut error = immutable(&at, &Value::from(list(new, "/spec/clusterIPs")));
-        error.detail = "may not change once set".to_owned();
-        errors.push(error);
-    }
-    errors
-}
-
 fn external(service: &Value) -> String {
     let fixed: Vec<&str> = texts(service, "/spec/externalIPs").collect();
     match text(service, "/spec/type") {
@@ -239,13 +156,15 @@ mod tests {
         object
     }
 
+    use crate::field::FieldError;
+
     #[track_caller]
     fn check(spec: Value, old: Option<Value>, expect: &[&str]) {
         let old = old.map(service);
         let mut new = service(spec);
         prepare(&mut new, old.as_ref());
         let errors = KIND.check(&new, old.as_ref());
-        let texts: Vec<String> = errors.iter().map(|error| error.to_string()).collect();
+        let texts: Vec<String> = errors.iter().map(FieldError::to_string).collect();
         assert_eq!(texts, expect);
     }
 
