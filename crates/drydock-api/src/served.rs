@@ -279,6 +279,30 @@ impl ServedKind {
         object
     }
 
+    /// What the author of an accepted object is warned of.
+    pub fn warnings(&self, object: &Value) -> Vec<String> {
+        match &self.origin {
+            Origin::Builtin(spec) => (spec.warn)(object),
+            Origin::Custom(_) => Vec::new(),
+        }
+    }
+
+    /// What whoever uses this kind is warned of; empty for kinds that are to stay.
+    pub fn deprecation(&self) -> &str {
+        match &self.origin {
+            Origin::Builtin(spec) => spec.deprecated,
+            Origin::Custom(_) => "",
+        }
+    }
+
+    /// The group that errors about objects of this kind name: the one they are stored in.
+    pub fn stored_group(&self) -> &str {
+        match &self.origin {
+            Origin::Builtin(spec) => spec.stored.map_or(spec.group, |stored| stored.group),
+            Origin::Custom(_) => self.group(),
+        }
+    }
+
     /// An object as it is stored.
     pub fn to_storage(&self, object: &mut Value) {
         match &self.origin {

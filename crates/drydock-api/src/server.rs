@@ -121,6 +121,26 @@ pub(crate) struct Cx {
     pub query: Query,
     pub headers: HeaderMap,
     pub now: Timestamp,
+    pub warnings: Warnings,
+}
+
+/// What the client is told besides the answer. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Warnings(Arc<std::sync::Mutex<Vec<String>>>);
+
+impl Warnings {
+    /// Adds a warning, once however often a write is tried.
+    pub fn add(&self, warning: impl Into<String>) {
+        let warning = warning.into();
+        let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if !all.contains(&warning) {
+            all.push(warning);
+        }
+    }
+
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
 }
 
 impl Api {
@@ -313,7 +333,16 @@ impl Server {
         let (mut parts, body) = request.into_parts();
         let user = Arc::new(user);
         let cx =
-            Cx { now: self.now(), server: self.clone(), user, path, kind, query, headers: parts.headers };
+            Cx {
+                now: self.now(),
+                server: self.clone(),
+                user,
+                path,
+                kind,
+                query,
+                headers: parts.headers,
+                warnings: Warnings::default(),
+            };
         if long_running {
             let upgrade = parts.extensions.remove::<OnUpgrade>();
             return resource::stream(cx, verb, permit, upgrade).await;

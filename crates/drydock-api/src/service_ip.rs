@@ -60,11 +60,18 @@ struct Taken {
 pub(crate) fn assign(server: &Server, service: &mut Value, old: Option<&Value>) -> Vec<FieldError> {
     let taken = taken_by_others(server, service);
     let mut errors = Vec::new();
+    let dual = service["spec"]["ipFamilyPolicy"] == "RequireDualStack" && service["spec"]["clusterIP"] != "None";
+    if dual {
+        let path = Path::root("spec").child("ipFamilyPolicy");
+        let detail = "this cluster is not configured for dual-stack services";
+        return vec![FieldError::invalid(&path, "RequireDualStack", detail)];
+    }
     let kind = service["spec"]["type"].as_str().unwrap_or("ClusterIP").to_owned();
     if kind != "ExternalName" {
         errors.extend(assign_address(server.config.service_network, service, old, &taken));
     }
-    if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
+    let wants_ports = service["spec"]["allocateLoadBalancerNodePorts"] != false;
+    if kind == "NodePort" || (kind == "LoadBalancer" && wants_ports) {
         errors.extend(assign_ports(service, old, &taken));
     }
     errors
@@ -107,10 +114,13 @@ fn assign_address(
         wanted => wanted.to_owned(),
     };
     let why = match address.parse::<Ipv4Addr>() {
-        Ok(parsed) if !network.contains(parsed) => Some("the provided IP is not in the valid range"),
-        Ok(_) if taken.addresses.contains(&address) => Some("provided IP is already allocated"),
+        Ok(parsed) if !network.contains(parsed) => Some(format!(
+            "the provided IP ({address}) is not in the valid range. The range of valid IPs is {}/{}",
+            network.base, network.prefix
+        )),
+        Ok(_) if taken.addresses.contains(&address) => Some("provided IP is already allocated".to_owned()),
         Ok(_) => None,
-        Err(_) => Some("must be a valid IPv4 address"),
+        Err(_) => Some("must be a valid IPv4 address".to_owned()),
     };
     match why {
         Some(why) => {

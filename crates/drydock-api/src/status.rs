@@ -123,7 +123,7 @@ impl ApiError {
 
     pub fn invalid(kind: &ServedKind, name: &str, errors: &[FieldError]) -> Self {
         let error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", "");
-        error.invalid_fields(kind.group(), kind.kind(), name, errors)
+        error.invalid_fields(kind.stored_group(), kind.kind(), name, errors)
     }
 
     /// The same for kinds that are not stored.
@@ -148,7 +148,13 @@ impl ApiError {
     }
 
     fn invalid_fields(mut self, group: &str, kind: &str, name: &str, errors: &[FieldError]) -> Self {
-        let list: Vec<String> = errors.iter().map(FieldError::to_string).collect();
+        let mut list: Vec<String> = Vec::new();
+        for text in errors.iter().map(FieldError::to_string) {
+            // A complaint that two checks share is said once, though both causes are listed.
+            if !list.contains(&text) {
+                list.push(text);
+            }
+        }
         let text = match list.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),

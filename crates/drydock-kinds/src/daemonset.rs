@@ -7,7 +7,7 @@ use crate::cells::{CONTAINERS, IMAGES, SELECTOR, label_map};
 use crate::edit::{ensure, fill_at, start_status};
 use crate::field::{FieldError, Path};
 use crate::meta::keeps;
-use crate::pod::template;
+use crate::pod::{template, warnings};
 use crate::read::text;
 use crate::workload::{is_nothing, non_negative, share};
 use crate::{Column, Generation, KindSpec};
@@ -20,6 +20,7 @@ pub const KIND: KindSpec = KindSpec::namespaced::<DaemonSet>()
     .default_with(default)
     .prepare_with(prepare)
     .validate_with(validate)
+    .warn_with(|object| warnings::of(object, "/spec/template/spec", "spec.template.spec"))
     .columns(&[
         Column::number("Desired", "/status/desiredNumberScheduled"),
         Column::number("Current", "/status/currentNumberScheduled"),

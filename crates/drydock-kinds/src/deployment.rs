@@ -7,7 +7,7 @@ use crate::cells::{CONTAINERS, IMAGES, SELECTOR, ratio};
 use crate::edit::{ensure, fill_at, start_status};
 use crate::field::{FieldError, Path};
 use crate::meta::keeps;
-use crate::pod::template;
+use crate::pod::{template, warnings};
 use crate::read::{number, text};
 use crate::workload;
 use crate::{Column, Generation, KindSpec};
@@ -21,6 +21,7 @@ pub const KIND: KindSpec = KindSpec::namespaced::<Deployment>()
     .default_with(default)
     .prepare_with(|new, old| start_status(new, old, json!({})))
     .validate_with(validate)
+    .warn_with(|object| [warnings::name(object), warnings::of(object, "/spec/template/spec", "spec.template.spec")].concat())
     .columns(&[
         Column::compute("Ready", |object, _| ratio(object, "/status/readyReplicas", "/spec/replicas")),
         Column::number("Up-to-date", "/status/updatedReplicas"),

@@ -9,7 +9,7 @@ use crate::column::duration;
 use crate::edit::{each, ensure, fill, fill_at, start_status};
 use crate::field::{FieldError, Path};
 use crate::meta::keeps;
-use crate::pod::template;
+use crate::pod::{template, warnings};
 use crate::read::{flag, has_condition, list, number, text};
 use crate::rules;
 use crate::{Column, Generation, KindSpec, Selectable};
@@ -25,6 +25,7 @@ pub const KIND: KindSpec = KindSpec::namespaced::<Job>()
     .default_with(default)
     .prepare_with(prepare)
     .validate_with(validate)
+    .warn_with(|object| [warnings::name(object), warnings::of(object, "/spec/template/spec", "spec.template.spec")].concat())
     .selectable(&[Selectable::at("status.successful", &["/status/succeeded"]).or("0")])
     .columns(&[
         Column::compute("Status", |job, _| Value::from(state(job))),

@@ -7,7 +7,7 @@ use crate::cells::{CONTAINERS, IMAGES, SELECTOR};
 use crate::edit::{ensure, fill_at, start_status};
 use crate::field::FieldError;
 use crate::meta::keeps;
-use crate::pod::template;
+use crate::pod::{template, warnings};
 use crate::workload::non_negative;
 use crate::{Column, Generation, KindSpec, Selectable};
 
@@ -20,6 +20,7 @@ pub const KIND: KindSpec = KindSpec::namespaced::<ReplicaSet>()
     .default_with(default)
     .prepare_with(|new, old| start_status(new, old, json!({ "replicas": 0 })))
     .validate_with(validate)
+    .warn_with(|object| [warnings::name(object), warnings::of(object, "/spec/template/spec", "spec.template.spec")].concat())
     .selectable(&[Selectable::at("status.replicas", &["/status/replicas"]).or("0")])
     .columns(&[
         Column::number("Desired", "/spec/replicas"),

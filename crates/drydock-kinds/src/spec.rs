@@ -19,6 +19,8 @@ pub type PrepareFn = fn(&mut Value, Option<&Value>);
 /// Checks a new object; with the stored object it also checks what must not change.
 pub type ValidateFn = fn(&Value, Option<&Value>) -> Vec<FieldError>;
 
+/// Warnings for the author of an object.
+pub type WarnFn = fn(&Value) -> Vec<String>;
 /// Changes an object between the form its kind shows and the form it is stored in.
 pub type ConvertFn = fn(&mut Value);
 
@@ -59,6 +61,8 @@ pub struct KindSpec {
     pub default: DefaultFn,
     pub prepare: PrepareFn,
     pub validate: ValidateFn,
+    /// What is worth a warning about a new or changed object that is accepted.
+    pub warn: WarnFn,
     /// What a client that uses this kind is warned of; empty for kinds that are to stay.
     pub deprecated: &'static str,
     /// `None` for kinds that are stored as they are shown.
@@ -158,6 +162,7 @@ impl KindSpec {
             default: |_| {},
             prepare: |_, _| {},
             validate: |_, _| Vec::new(),
+            warn: |_| Vec::new(),
             deprecated: "",
             stored: None,
         }
@@ -166,6 +171,11 @@ impl KindSpec {
     /// Offers fewer verbs than [`ALL_VERBS`].
     pub const fn verbs(mut self, verbs: &'static [&'static str]) -> Self {
         self.verbs = verbs;
+        self
+    }
+
+    pub const fn warn_with(mut self, warn: WarnFn) -> Self {
+        self.warn = warn;
         self
     }
 

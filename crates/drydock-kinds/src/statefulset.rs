@@ -7,7 +7,7 @@ use crate::cells::{CONTAINERS, IMAGES, ratio};
 use crate::edit::{each, ensure, fill_at, start_status};
 use crate::field::{FieldError, Path};
 use crate::persistentvolumeclaim;
-use crate::pod::template;
+use crate::pod::{template, warnings};
 use crate::read::{list, number, text};
 use crate::rules::{self, check_if_present};
 use crate::workload::{non_negative, share};
@@ -34,6 +34,7 @@ pub const KIND: KindSpec = KindSpec::namespaced::<StatefulSet>()
     .default_with(default)
     .prepare_with(|new, old| start_status(new, old, json!({ "replicas": 0, "availableReplicas": 0 })))
     .validate_with(validate)
+    .warn_with(|object| warnings::of(object, "/spec/template/spec", "spec.template.spec"))
     .columns(&[
         Column::compute("Ready", |object, _| ratio(object, "/status/readyReplicas", "/spec/replicas")),
         Column::age(),

@@ -18,7 +18,7 @@ use crate::request::{Query, ResourcePath};
 use crate::resource::delete::{self, Deleted};
 use crate::resource::options::DeleteOptions;
 use crate::served::ServedKind;
-use crate::server::{Cx, Server};
+use crate::server::{Cx, Server, Warnings};
 use crate::status::ApiError;
 use crate::stored;
 
@@ -140,6 +140,7 @@ fn request_for(server: &Arc<Server>, kind: &ServedKind, object: &Value) -> Cx {
         query: Query::default(),
         headers: HeaderMap::new(),
         now: server.now(),
+        warnings: Warnings::default(),
     }
 }
 

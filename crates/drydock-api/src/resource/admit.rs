@@ -201,6 +201,9 @@ pub(crate) fn admit(
         return Err(ApiError::invalid(&cx.kind, meta::name(&new), &errors));
     }
     crate::admission::validate(cx, &new, old)?;
+    if to_main {
+        cx.kind.warnings(&new).into_iter().for_each(|warning| cx.warnings.add(warning));
+    }
     Ok(new)
 }
 

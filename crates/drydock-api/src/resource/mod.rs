@@ -31,6 +31,14 @@ use crate::{subresource, watch};
 pub const MAX_RETRIES: usize = 16;
 
 pub(crate) async fn answer(cx: &Cx, verb: &str, body: Body) -> Result<Response<Body>, ApiError> {
+    if !cx.kind.deprecation().is_empty() {
+        cx.warnings.add(cx.kind.deprecation());
+    }
+    let response = dispatch(cx, verb, body).await?;
+    Ok(wire::warn(response, &cx.warnings.take()))
+}
+
+async fn dispatch(cx: &Cx, verb: &str, body: Body) -> Result<Response<Body>, ApiError> {
     cx.check_scope(verb)?;
     // Before anything is done: a client must not learn too late that it cannot read the answer.
     cx.shape()?;

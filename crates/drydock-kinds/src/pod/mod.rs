@@ -7,6 +7,7 @@ mod defaults;
 pub mod resources;
 pub(crate) mod template;
 mod validate;
+pub(crate) mod warnings;
 
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
@@ -24,6 +25,7 @@ pub const KIND: KindSpec = KindSpec::namespaced::<Pod>()
     .default_with(default)
     .prepare_with(prepare)
     .validate_with(validate)
+    .warn_with(|pod| [warnings::name(pod), warnings::of(pod, "/spec", "spec")].concat())
     .columns(columns::COLUMNS)
     .selectable(&[
         Selectable::at("spec.nodeName", &["/spec/nodeName"]),

@@ -23,6 +23,7 @@ pub const KIND: KindSpec = KindSpec::namespaced::<Service>()
     .default_with(default)
     .prepare_with(prepare)
     .validate_with(validate::validate)
+    .warn_with(warnings)
     .selectable(&[
         Selectable::at("spec.clusterIP", &["/spec/clusterIP"]),
         Selectable::at("spec.type", &["/spec/type"]),
@@ -116,6 +117,17 @@ fn carry_over_node_ports(new: &mut Value, old: &Value) {
             port["nodePort"] = node_port.clone();
         }
     }
+}
+
+fn warnings(service: &Value) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if !list(service, "/spec/externalIPs").is_empty() {
+        warnings.push("spec.externalIPs is deprecated and may no longer be implemented in some clusters".to_owned());
+    }
+    if text(service, "/spec/trafficDistribution") == "PreferClose" {
+        warnings.push("spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"".to_owned());
+    }
+    warnings
 }
 
 fn external(service: &Value) -> String {
