@@ -17,6 +17,20 @@ use crate::wire::body;
 
 const NAMESPACES: &[&str] = &["default", "kube-system", "kube-public", "kube-node-lease"];
 
+/// Priorities above all that users can give.
+const SYSTEM_CLASSES: [(&str, i64, &str); 2] = [
+    (
+        "system-cluster-critical",
+        2_000_000_000,
+        "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+    ),
+    (
+        "system-node-critical",
+        2_000_001_000,
+        "Used for system critical pods that must not be moved from their current node.",
+    ),
+];
+
 pub(crate) async fn run(server: &Arc<Server>) -> Result<(), ApiError> {
     for namespace in NAMESPACES {
         ensure(server, "/api/v1/namespaces", json!({ "metadata": { "name": namespace } })).await?;
@@ -29,6 +43,10 @@ pub(crate) async fn run(server: &Arc<Server>) -> Result<(), ApiError> {
     let services = groups().into_iter().map(|(group, version)| api_service(group, version));
     let path = "/apis/apiregistration.k8s.io/v1/apiservices";
     futures::future::try_join_all(services.map(|service| ensure_with_status(server, path, service))).await?;
+    for (name, value, description) in SYSTEM_CLASSES {
+        let class = json!({ "metadata": { "name": name }, "value": value, "description": description });
+        ensure(server, "/apis/scheduling.k8s.io/v1/priorityclasses", class).await?;
+    }
     reconcile::run(server).await?;
     Ok(())
 }

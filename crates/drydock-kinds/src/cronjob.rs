@@ -44,6 +44,10 @@ pub const KIND: KindSpec = KindSpec::namespaced::<CronJob>()
 fn default(object: &mut Value) {
     ensure(object, "/spec");
     template::default_at(object, "/spec/jobTemplate/spec/template");
+    fill_at(object, "/spec/jobTemplate", json!({ "metadata": {} }));
+    if object.pointer("/spec/jobTemplate/spec/template").is_some() {
+        fill_at(object, "/spec/jobTemplate/spec/template", json!({ "metadata": {} }));
+    }
     fill_at(
         object,
         "/spec",

@@ -6,15 +6,21 @@ use k8s_openapi::api::storage::v1::CSINode;
 use serde_json::Value;
 
 use crate::column::ColumnType;
+use crate::edit::ensure;
 use crate::field::{FieldError, Path};
 use crate::read::{list, text};
 use crate::{Column, KindSpec};
 
-pub const KIND: KindSpec = KindSpec::cluster::<CSINode>().validate_with(validate).columns(&[
-    Column::compute("Drivers", |object, _| Value::from(list(object, "/spec/drivers").len()))
-        .typed(ColumnType::Integer),
-    Column::age(),
-]);
+pub const KIND: KindSpec = KindSpec::cluster::<CSINode>()
+    .default_with(|node| {
+        ensure(node, "/spec");
+    })
+    .validate_with(validate)
+    .columns(&[
+        Column::compute("Drivers", |object, _| Value::from(list(object, "/spec/drivers").len()))
+            .typed(ColumnType::Integer),
+        Column::age(),
+    ]);
 
 fn validate(new: &Value, _old: Option<&Value>) -> Vec<FieldError> {
     let mut errors = Vec::new();

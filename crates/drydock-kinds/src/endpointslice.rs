@@ -87,6 +87,9 @@ fn validate_endpoint(endpoint: &Value, kind: &str, path: &Path) -> Vec<FieldErro
             errors.extend(rules::check(rules::subdomain, address, &place));
             continue;
         }
+        if !["IPv4", "IPv6"].contains(&kind) {
+            continue;
+        }
         match address.parse::<IpAddr>() {
             Err(_) => errors.extend(rules::check(rules::ip, address, &place)),
             Ok(parsed) if parsed.is_ipv4() != (kind == "IPv4") => {

@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::column::age;
+use crate::edit::fill_at;
 use crate::field::{FieldError, Path};
 use crate::read::{number, or, text};
 use crate::rules;
@@ -26,6 +27,9 @@ pub(crate) const SELECTABLE: &[Selectable] = &[
 
 pub const KIND: KindSpec = KindSpec::namespaced::<Event>()
     .short_names(&["ev"])
+    .default_with(|event| {
+        fill_at(event, "", json!({ "reportingComponent": "", "reportingInstance": "", "source": {} }));
+    })
     .validate_with(validate)
     .selectable(SELECTABLE)
     .all_columns(&[

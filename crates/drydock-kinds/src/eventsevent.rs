@@ -3,8 +3,9 @@
 //! Stored as core events. Creation through this door is stricter, as clients that use it write complete events.
 
 use k8s_openapi::api::events::v1::Event;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::edit::fill_at;
 use crate::field::{FieldError, Path};
 use crate::meta::immutable;
 use crate::read::{number, text};
@@ -25,6 +26,7 @@ const RENAMED: [(&str, &str); 7] = [
 pub const KIND: KindSpec = KindSpec::namespaced::<Event>()
     .short_names(&["ev"])
     .stored_as(Stored { group: "", version: "v1", to: to_core, from: from_core })
+    .default_with(|event| fill_at(event, "", json!({ "deprecatedSource": {} })))
     .validate_with(validate)
     .selectable(&[
         Selectable::at("regarding.kind", &["/regarding/kind"]),
@@ -147,7 +149,6 @@ fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn sound() -> Value {
         json!({

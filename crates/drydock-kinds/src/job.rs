@@ -16,6 +16,7 @@ use crate::{Column, Generation, KindSpec, Selectable};
 
 const UID_LABEL: &str = "batch.kubernetes.io/controller-uid";
 const NAME_LABEL: &str = "batch.kubernetes.io/job-name";
+const LONGEST_LABEL: usize = 63;
 const MOST_INDEXED: i64 = 100_000;
 
 pub const KIND: KindSpec = KindSpec::namespaced::<Job>()
@@ -25,7 +26,9 @@ pub const KIND: KindSpec = KindSpec::namespaced::<Job>()
     .default_with(default)
     .prepare_with(prepare)
     .validate_with(validate)
-    .warn_with(|object| [warnings::name(object), warnings::of(object, "/spec/template/spec", "spec.template.spec")].concat())
+    .warn_with(|object| {
+        [warnings::name(object), warnings::of(object, "/spec/template/spec", "spec.template.spec")].concat()
+    })
     .selectable(&[Selectable::at("status.successful", &["/status/succeeded"]).or("0")])
     .columns(&[
         Column::compute("Status", |job, _| Value::from(state(job))),
@@ -82,7 +85,8 @@ fn prepare(new: &mut Value, old: Option<&Value>) {
     let own = new
         .pointer("/metadata/labels")
         .is_some_and(|found| found.as_object().is_some_and(|map| !map.is_empty()));
-    if !own && all(&new["spec"]["template"]["metadata"]["labels"]) == all(&labels) {
+    let fits = text(new, "/metadata/name").len() <= LONGEST_LABEL;
+    if !own && fits && all(&new["spec"]["template"]["metadata"]["labels"]) == all(&labels) {
         let template = new["spec"]["template"]["metadata"]["labels"].clone();
         fill_at(new, "/metadata", json!({ "labels": template }));
     }

@@ -3,7 +3,7 @@
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde_json::{Value, json};
 
-use crate::edit::start_status;
+use crate::edit::{ensure, start_status};
 use crate::field::{FieldError, Path};
 use crate::pod::template;
 use crate::selector;
@@ -15,6 +15,9 @@ pub const KIND: KindSpec = KindSpec::namespaced::<PodDisruptionBudget>()
     .with_status()
     .generation(Generation::Spec)
     .prepare_with(|new, old| start_status(new, old, start()))
+    .default_with(|budget| {
+        ensure(budget, "/spec");
+    })
     .validate_with(validate)
     .columns(&[
         Column::compute("Min Available", |object, _| amount(object, "/spec/minAvailable")),

@@ -156,7 +156,7 @@ fn check_list(query: &Query) -> Result<(), ApiError> {
         "sendInitialEvents is forbidden for list",
     );
     if let Some(other) = matching.filter(|word| !matches!(*word, "Exact" | "NotOlderThan")) {
-        errors.push(FieldError::not_supported(&path, other, &["Exact", "NotOlderThan", ""]));
+        errors.push(FieldError::not_supported(&path, other, &["", "Exact", "NotOlderThan"]));
     }
     if !errors.is_empty() {
         return Err(ApiError::invalid_options("ListOptions", &errors));

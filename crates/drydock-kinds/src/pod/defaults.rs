@@ -130,6 +130,9 @@ fn volume(volume: &mut Value) {
     if let Some(path) = volume.get_mut("hostPath") {
         fill(path, "type", "");
     }
+    if let Some(template) = volume.pointer_mut("/ephemeral/volumeClaimTemplate") {
+        fill(template, "metadata", json!({}));
+    }
     if let Some(claim) = volume.pointer_mut("/ephemeral/volumeClaimTemplate/spec") {
         fill(claim, "volumeMode", "Filesystem");
     }

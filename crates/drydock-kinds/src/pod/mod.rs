@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::edit::{ensure, fill, start_status};
 use crate::field::{FieldError, Path};
-use crate::read::{flag, list, text};
+use crate::read::{flag, list, number, text};
 use crate::{Generation, KindSpec, Selectable};
 
 pub const KIND: KindSpec = KindSpec::namespaced::<Pod>()
@@ -44,6 +44,10 @@ fn default(pod: &mut Value) {
     let Some(spec) = pod.get_mut("spec") else { return };
     defaults::pod_spec(spec);
     defaults::host_ports(spec);
+    // Negative values were once meaningful and now ask for the smallest grace there is.
+    if number(spec, "/terminationGracePeriodSeconds") < 0 {
+        spec["terminationGracePeriodSeconds"] = 1.into();
+    }
     fill(spec, "enableServiceLinks", true);
     if list(spec, "/containers").iter().chain(list(spec, "/initContainers")).any(has_limits) {
         defaults::requests_from_limits(spec);

@@ -25,9 +25,10 @@ pub(crate) fn validate_with_selector(object: &Value, word: &str, kind: &str) -> 
     let path = Path::root("spec");
     let template = &object["spec"]["template"];
     let mut errors = validate_selector(&object["spec"]["selector"], &path.child("selector"), word);
-    let sound = !errors.iter().any(|error| error.kind != crate::field::FieldErrorKind::Required);
+    let selector = &object["spec"]["selector"];
     let labels = template.pointer("/metadata/labels").unwrap_or(&Value::Null);
-    if sound && !matches(&object["spec"]["selector"], labels) {
+    // A selector that is missing selects nothing; one that is broken cannot be asked.
+    if selector.is_null() || (errors.is_empty() && !matches(selector, labels)) {
         let detail = "`selector` does not match template `labels`";
         errors.push(FieldError::invalid(&path.child("template.metadata.labels"), labels.clone(), detail));
     }
@@ -71,10 +72,10 @@ pub(crate) fn validate_any(template: &Value, path: &Path) -> Vec<FieldError> {
 /// A workload's selector: present, not empty, with sound labels.
 fn validate_selector(selector: &Value, path: &Path, word: &str) -> Vec<FieldError> {
     if selector.is_null() {
-        return vec![FieldError::required(path, "")];
+        return if word == "daemonset" { Vec::new() } else { vec![FieldError::required(path, "")] };
     }
     let mut errors = crate::selector::labels(Some(selector), path);
-    if !errors.is_empty() {
+    if !errors.is_empty() && word != "daemonset" {
         let detail = if word == "statefulset" { "" } else { "invalid label selector" };
         errors.push(FieldError::invalid(path, selector.clone(), detail));
     }

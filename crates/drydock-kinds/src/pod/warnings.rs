@@ -41,11 +41,14 @@ fn container_warnings(container: &Value, path: &Path) -> Vec<String> {
     let mut warnings = Vec::new();
     for side in ["requests", "limits"] {
         for (name, amount) in entries(container, &format!("/resources/{side}")) {
-            let fraction = amount.as_str().and_then(Quantity::parse).filter(|amount| amount.rounded_up() != *amount);
-            if let (true, Some(amount)) = (matches!(name.as_str(), "memory" | "ephemeral-storage"), fraction) {
+            let fraction =
+                amount.as_str().and_then(Quantity::parse).filter(|amount| amount.rounded_up() != *amount);
+            if let (true, Some(amount)) = (matches!(name.as_str(), "memory" | "ephemeral-storage"), fraction)
+            {
                 let at = path.child("resources").child(side).key(name);
                 let shown = amount.to_string();
-                warnings.push(format!("{at}: fractional byte value {shown:?} is invalid, must be an integer"));
+                warnings
+                    .push(format!("{at}: fractional byte value {shown:?} is invalid, must be an integer"));
             }
         }
     }
@@ -54,13 +57,20 @@ fn container_warnings(container: &Value, path: &Path) -> Vec<String> {
         let name = text(variable, "/name");
         if seen.insert(name, index).is_some() {
             let at = path.child("env").index(index);
-            warnings.push(format!("{at}: hides previous definition of {name:?}, which may be dropped when using apply"));
+            warnings.push(format!(
+                "{at}: hides previous definition of {name:?}, which may be dropped when using apply"
+            ));
         }
     }
     let mut seen = HashMap::new();
     for (index, port) in list(container, "/ports").iter().enumerate() {
         let at = path.child("ports").index(index);
-        let key = (number(port, "/containerPort"), text(port, "/protocol"), number(port, "/hostPort"), text(port, "/hostIP"));
+        let key = (
+            number(port, "/containerPort"),
+            text(port, "/protocol"),
+            number(port, "/hostPort"),
+            text(port, "/hostIP"),
+        );
         if let Some(first) = seen.get(&key) {
             let other = path.child("ports").index(*first);
             warnings.push(format!("{at}: duplicate port definition with {other}"));
