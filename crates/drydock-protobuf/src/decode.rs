@@ -428,7 +428,7 @@ impl At<'_> {
         }
     }
 
-    fn text<'b>(self, bytes: &'b [u8]) -> Result<&'b str, DecodeError> {
+    fn text(self, bytes: &[u8]) -> Result<&str, DecodeError> {
         std::str::from_utf8(bytes).map_err(|_| DecodeError::Text { field: self.name() })
     }
 
