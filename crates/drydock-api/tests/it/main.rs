@@ -8,6 +8,7 @@ mod crud;
 mod custom;
 mod discovery;
 mod kube_rs;
+mod helm;
 mod kubectl;
 mod kubectl_versions;
 mod limits;
