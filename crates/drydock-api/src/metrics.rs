@@ -63,12 +63,12 @@ pub(crate) fn answer(
         let mut item = items.into_iter().next().ok_or_else(|| missing(resource, path, name))?;
         item["kind"] = resource.kind.into();
         item["apiVersion"] = version.into();
-        return Ok(wire::json(StatusCode::OK, &item));
+        return Ok(wire::json(StatusCode::OK, item));
     }
     let list = json!({
         "kind": format!("{}List", resource.kind), "apiVersion": version, "metadata": {}, "items": items,
     });
-    Ok(wire::json(StatusCode::OK, &list))
+    Ok(wire::json(StatusCode::OK, list))
 }
 
 fn missing(resource: &Resource, path: &ResourcePath, name: &str) -> ApiError {

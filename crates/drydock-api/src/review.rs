@@ -110,7 +110,7 @@ pub(crate) async fn answer(
     question["apiVersion"] = api_version.into();
     meta::set(&mut question, "creationTimestamp", self_subject_time(review, server));
     question["status"] = status;
-    Ok(wire::json(StatusCode::CREATED, &question))
+    Ok(wire::json(StatusCode::CREATED, question))
 }
 
 /// Of all reviews only the one about oneself says when it was made.

@@ -23,7 +23,7 @@ pub(crate) async fn delete(cx: &Cx, body: Body) -> Result<Response<Body>, ApiErr
     match delete_object(cx, &options).await? {
         Deleted::Gone(object) => {
             let answer = status::deleted(&cx.kind, meta::name(&object), meta::uid(&object));
-            Ok(wire::json(StatusCode::OK, &answer))
+            Ok(wire::json(StatusCode::OK, answer))
         }
         Deleted::Going(object) => cx.reply(StatusCode::OK, object),
     }
@@ -44,7 +44,7 @@ pub(crate) async fn delete_collection(cx: &Cx, body: Body) -> Result<Response<Bo
     }
     // The answer shows the objects as they were when they were selected.
     let metadata = json!({ "resourceVersion": cx.server.store.revision().to_string() });
-    Ok(wire::json(StatusCode::OK, &cx.shape()?.list(metadata, selected)))
+    Ok(wire::json(StatusCode::OK, cx.shape()?.list(metadata, selected)))
 }
 
 pub(crate) async fn read_options(cx: &Cx, body: Body) -> Result<DeleteOptions, ApiError> {

@@ -67,7 +67,7 @@ async fn bind_to(cx: &Cx, options: &WriteOptions, binding: &Value) -> Result<Res
     modify(cx, options, change).await?;
     let done =
         json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 });
-    Ok(wire::json(StatusCode::CREATED, &done))
+    Ok(wire::json(StatusCode::CREATED, done))
 }
 
 fn mark_scheduled(pod: &mut Value, now: Timestamp) {
@@ -96,7 +96,7 @@ pub(super) async fn evict(cx: &Cx, body: Body) -> Result<Response<Body>, ApiErro
     delete_object(cx, &options).await?;
     let done =
         json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 });
-    Ok(wire::json(StatusCode::CREATED, &done))
+    Ok(wire::json(StatusCode::CREATED, done))
 }
 
 fn check_budgets(cx: &Cx, pod: &Value) -> Result<(), ApiError> {

@@ -17,7 +17,7 @@ use crate::wire::{self, body};
 pub(super) async fn answer(cx: &Cx, verb: &str, body: Body) -> Result<Response<Body>, ApiError> {
     let spec = cx.kind.scale().ok_or_else(ApiError::no_such_path)?;
     if verb == "get" {
-        return Ok(wire::json(StatusCode::OK, &scale_of(&cx.load()?.value, &spec)));
+        return Ok(wire::json(StatusCode::OK, scale_of(&cx.load()?.value, &spec)));
     }
     let options =
         WriteOptions::of(cx, if verb == "update" { OptionsOf::Update } else { patch::options_of(cx) })?;
@@ -38,7 +38,7 @@ pub(super) async fn answer(cx: &Cx, verb: &str, body: Body) -> Result<Response<B
         Ok(Change { object: rescaled(cx, live, &scale, &spec)?, ownership: Ownership::Track })
     };
     let stored = modify(cx, &options, change).await?;
-    Ok(wire::json(StatusCode::OK, &scale_of(&stored, &spec)))
+    Ok(wire::json(StatusCode::OK, scale_of(&stored, &spec)))
 }
 
 fn rescaled(cx: &Cx, live: &Object, scale: &Value, spec: &Scale<'_>) -> Result<Value, ApiError> {

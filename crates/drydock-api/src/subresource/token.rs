@@ -53,7 +53,7 @@ pub(super) async fn create(cx: &Cx, body: Body) -> Result<Response<Body>, ApiErr
         "spec": spec,
         "status": { "token": signed, "expirationTimestamp": meta::timestamp(expires) },
     });
-    Ok(wire::json(StatusCode::CREATED, &answer))
+    Ok(wire::json(StatusCode::CREATED, answer))
 }
 
 /// What the request says of the account must be true.
