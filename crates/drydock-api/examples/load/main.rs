@@ -1,7 +1,7 @@
 //! One client's load against any Kubernetes API server, for comparing two of them: the same code drives both.
 //!
 //! `load KUBECONFIG PHASE`, where PHASE is `wait` (until the API answers), `fill` (creates, 10,000 objects at the end),
-//! `read` (gets, updates, lists) or `watch` (fan-out). Prints one figure per line: name, value, unit. Used by
+//! `read` (gets, updates, lists), `workloads` (larger objects) or `watch` (fan-out). Prints one figure per line: name, value, unit. Used by
 //! `cargo xtask bench api`; starts from what the other phases left.
 
 mod client;
@@ -26,12 +26,13 @@ const WINDOW: Duration = Duration::from_secs(4);
 async fn main() -> Result<(), Error> {
     let arguments: Vec<String> = std::env::args().collect();
     let [_, kubeconfig, phase] = arguments.as_slice() else {
-        return Err("usage: load KUBECONFIG wait|fill|read|watch".into());
+        return Err("usage: load KUBECONFIG wait|fill|read|workloads|watch".into());
     };
     match phase.as_str() {
         "wait" => wait(kubeconfig).await,
         "fill" => fill(&Client::connect(kubeconfig, 8).await?).await,
         "read" => read(&Client::connect(kubeconfig, 8).await?).await,
+        "workloads" => workloads(&Client::connect(kubeconfig, 8).await?).await,
         "watch" => watch::fan_out(kubeconfig).await,
         other => Err(format!("there is no phase `{other}`").into()),
     }
@@ -128,13 +129,6 @@ async fn fill(client: &Client) -> Result<(), Error> {
     figure("create 1 KiB, 1 client", alone.len() as f64 * 1000.0 / total, "/s");
     figure("create 1 KiB, 1 client, p50", percentile(&mut alone, 50), "ms");
     figure("create 1 KiB, 1 client, p99", percentile(&mut alone, 99), "ms");
-    let workloads = format!("/apis/apps/v1/namespaces/{NAMESPACE}/deployments");
-    run(client, "create 4 KiB, 32 clients", 2000, async |client, n| {
-        client.expect(Method::POST, &workloads, Some(deployment(&format!("app-{n}")))).await
-    })
-    .await?;
-    // Away again: what is weighed later is one kind of object only.
-    client.expect(Method::DELETE, &workloads, None).await?;
     figure("weigh", 0.0, "before");
     pause().await;
     run(client, "create 1 KiB, 32 clients", OBJECTS, async |client, n| {
@@ -150,6 +144,15 @@ async fn fill(client: &Client) -> Result<(), Error> {
 async fn pause() {
     let mut line = String::new();
     let _ = tokio::task::spawn_blocking(move || std::io::stdin().read_line(&mut line)).await;
+}
+
+async fn workloads(client: &Client) -> Result<(), Error> {
+    let workloads = format!("/apis/apps/v1/namespaces/{NAMESPACE}/deployments");
+    run(client, "create 4 KiB, 32 clients", 2000, async |client, n| {
+        client.expect(Method::POST, &workloads, Some(deployment(&format!("app-{n}")))).await
+    })
+    .await?;
+    Ok(())
 }
 
 async fn read(client: &Client) -> Result<(), Error> {
