@@ -24,9 +24,9 @@ use crate::seal::{SealError, Sealing};
 
 pub(crate) const OBJECTS: TableDefinition<&str, &[u8]> = TableDefinition::new("objects");
 const LOG: TableDefinition<u64, &[u8]> = TableDefinition::new("log");
-const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+pub(crate) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 
-const REVISION: &str = "revision";
+pub(crate) const REVISION: &str = "revision";
 const FLOOR: &str = "floor";
 const FORMAT: &str = "format";
 /// 1 had whole events in its log and no journal.

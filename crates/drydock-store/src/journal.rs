@@ -176,13 +176,20 @@ fn number(bytes: &[u8], at: usize) -> u64 {
     word.map_or(0, u64::from_le_bytes)
 }
 
-struct Record {
-    generation: u64,
-    events: Vec<JournalEvent>,
+/// A group of changes that became durable together.
+pub(crate) struct Record {
+    pub generation: u64,
+    pub events: Vec<JournalEvent>,
+}
+
+impl Record {
+    pub fn first(&self) -> u64 {
+        self.events.first().map_or(0, |event| event.revision)
+    }
 }
 
 /// All whole records of a file, whatever lies between them.
-fn scan(bytes: &[u8], records: &mut Vec<Record>) {
+pub(crate) fn scan(bytes: &[u8], records: &mut Vec<Record>) {
     let mut at = 0;
     while at + HEADER <= bytes.len() {
         match read_record(bytes, at) {
@@ -211,8 +218,7 @@ fn read_record(bytes: &[u8], at: usize) -> Option<(Record, usize)> {
 
 /// Puts the records in order and takes what is newer than `after`, without a gap.
 fn chain(mut records: Vec<Record>, after: u64) -> Result<Vec<JournalEvent>, DiskError> {
-    let first = |record: &Record| record.events.first().map_or(0, |event| event.revision);
-    records.sort_by_key(|record| (first(record), record.generation));
+    records.sort_by_key(|record| (record.first(), record.generation));
     let mut replay = Vec::new();
     let mut next = after + 1;
     for record in records {
@@ -220,7 +226,7 @@ fn chain(mut records: Vec<Record>, after: u64) -> Result<Vec<JournalEvent>, Disk
         if last < next {
             continue;
         }
-        let start = first(&record);
+        let start = record.first();
         if start != next {
             return Err(DiskError::Gap { from: next, to: start.saturating_sub(1) });
         }

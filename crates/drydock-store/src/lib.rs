@@ -14,6 +14,7 @@ mod error;
 mod journal;
 mod memory;
 mod record;
+mod salvage;
 mod seal;
 mod store;
 mod txn;
@@ -22,6 +23,7 @@ mod writer;
 
 pub use error::{Compacted, OpenError, WriteError};
 pub use memory::{Entry, Event, Item, Page};
+pub use salvage::{Salvage, salvage};
 pub use seal::{Seal, SealError};
 pub use store::{List, Options, Store};
 pub use txn::{Expect, Txn};

@@ -5,6 +5,7 @@
 mod crash;
 mod model;
 mod opening;
+mod salvage;
 mod sealing;
 mod watching;
 
