@@ -72,6 +72,9 @@ impl std::fmt::Debug for Keyring {
 }
 
 impl Keyring {
+    /// Where the keys lie in the certificates' folder.
+    pub const FILE: &str = FILE;
+
     /// Reads the keys from `folder`, making the first one when there is none, and seals `kinds` with them.
     pub fn open(folder: &Path, kinds: &[impl AsRef<str>]) -> Result<Self, PkiError> {
         let file = folder.join(FILE);

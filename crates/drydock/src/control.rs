@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use drydock_node::client::NodeClient;
@@ -15,10 +16,15 @@ const POLL: Duration = Duration::from_millis(20);
 const STATE: &[&str] =
     &["store.redb", "store.journal-a", "store.journal-b", "pki", "kubeconfig", "node", "daemon.json"];
 
+/// What a reset puts aside instead of removing it: small, and not to be had again.
+const KEPT: &[&str] = &["store.redb", "store.journal-a", "store.journal-b", "pki"];
+/// The newest of them are kept.
+const BACKUPS: usize = 3;
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("cannot use `{}`", path.display())]
-    Folder { path: std::path::PathBuf, source: io::Error },
+    Folder { path: PathBuf, source: io::Error },
     #[error("the daemon (process {pid}) did not end within {} s", waited.as_secs())]
     DoesNotEnd { pid: i32, waited: Duration },
     #[error("the node did not end")]
@@ -142,11 +148,13 @@ async fn ended(folder: &Folder, timeout: Duration) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Removes all objects, certificates and volumes. The engine must be stopped.
-pub fn reset(folder: &Path) -> Result<(), Error> {
+/// Removes all objects, certificates and volumes; what the API knew is put aside and its new place returned. The
+/// engine must be stopped.
+pub fn reset(folder: &Path) -> Result<Option<PathBuf>, Error> {
     if is_running(folder)? {
         return Err(Error::Running);
     }
+    let kept = put_aside(folder)?;
     for name in STATE {
         let path = folder.join(name);
         let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
@@ -155,5 +163,55 @@ pub fn reset(folder: &Path) -> Result<(), Error> {
             _ => {}
         }
     }
-    Ok(())
+    Ok(kept)
+}
+
+/// Moves store and keys to a folder of their own, and removes the oldest such folders.
+fn put_aside(folder: &Path) -> Result<Option<PathBuf>, Error> {
+    let present: Vec<&&str> = KEPT.iter().filter(|name| folder.join(name).exists()).collect();
+    if present.is_empty() {
+        return Ok(None);
+    }
+    let backups = folder.join("backups");
+    let backup = backups.join(jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%S.%3fZ").to_string());
+    fs::create_dir_all(&backup).map_err(at(&backup))?;
+    fs::set_permissions(&backups, fs::Permissions::from_mode(0o700)).map_err(at(&backups))?;
+    for name in present {
+        let path = folder.join(name);
+        fs::rename(&path, backup.join(name)).map_err(at(&path))?;
+    }
+    let entries = fs::read_dir(&backups).map_err(at(&backups))?;
+    let mut all: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    all.sort();
+    for old in all.iter().take(all.len().saturating_sub(BACKUPS)) {
+        fs::remove_dir_all(old).map_err(at(old))?;
+    }
+    Ok(Some(backup))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reset_puts_the_store_aside_and_keeps_the_newest_few() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut last = None;
+        for round in 0..BACKUPS + 2 {
+            fs::write(folder.path().join("store.redb"), round.to_string()).unwrap();
+            fs::create_dir_all(folder.path().join("node/claims")).unwrap();
+            last = reset(folder.path()).unwrap();
+            assert!(!folder.path().join("store.redb").exists() && !folder.path().join("node").exists());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let kept = fs::read_to_string(last.unwrap().join("store.redb")).unwrap();
+        assert_eq!(kept, (BACKUPS + 1).to_string());
+        assert_eq!(fs::read_dir(folder.path().join("backups")).unwrap().count(), BACKUPS);
+    }
+
+    #[test]
+    fn an_engine_that_never_ran_has_nothing_to_put_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(reset(folder.path()).unwrap(), None);
+    }
 }

@@ -1,7 +1,8 @@
 //! drydock: a Kubernetes for one machine, in one process and a node beside it.
 //!
 //! The only crate that knows store, API, controllers and node together. For the command line: [`run`] is the
-//! daemon, [`run_role`] the node, [`status`], [`stop`] and [`reset`] look at an engine from outside.
+//! daemon, [`run_role`] the node, [`status`], [`stop`], [`reset`], [`doctor()`] and
+//! [`export()`] look at an engine from outside.
 //! **Invariant:** whoever holds the lock of a folder is its only daemon; a folder without a daemon is whole.
 //!
 //! Start at [`daemon`].
@@ -9,7 +10,10 @@
 mod backend;
 mod control;
 mod daemon;
+mod doctor;
+mod export;
 mod folder;
+mod memory;
 mod node_side;
 
 use std::ffi::OsString;
@@ -18,6 +22,9 @@ use std::process::ExitCode;
 
 pub use control::{Status, is_ready, is_running, reset, status, stop};
 pub use daemon::{Error, run};
+pub use doctor::{Check, State, doctor};
+pub use export::{Error as ExportError, Exported, export};
+pub use memory::share_arenas;
 
 /// What a daemon is started with.
 #[derive(Debug, Clone)]

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
     if let Some(code) = drydock::run_role(std::env::args_os()) {
         return code;
     }
+    drydock::share_arenas();
     let cli = cli::Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

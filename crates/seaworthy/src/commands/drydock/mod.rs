@@ -1,5 +1,7 @@
 //! `seaworthy drydock`: the local cluster itself.
 
+mod doctor;
+mod export;
 mod run;
 
 use anyhow::Context;
@@ -29,7 +31,11 @@ enum Action {
     Status,
     /// Print the path of its kubeconfig
     Kubeconfig,
-    /// Remove all its objects and volumes; images are kept
+    /// Check whether it can run here and whether its files are whole; say what to do where not
+    Doctor(doctor::Doctor),
+    /// Write all objects of the stopped engine to a file for `kubectl apply -f`, damaged or not
+    Export(export::Export),
+    /// Remove all its objects and volumes; a backup of the objects and the images are kept
     Reset {
         /// Do not ask
         #[arg(short, long)]
@@ -46,6 +52,8 @@ impl Drydock {
             Action::Stop => stop(cx).await,
             Action::Status => status(cx).await,
             Action::Kubeconfig => kubeconfig(cx),
+            Action::Doctor(doctor) => doctor.run(cx),
+            Action::Export(export) => export.run(cx),
             Action::Reset { yes } => reset(cx, yes).await,
             Action::Run(run) => run.run(cx).await,
         }
@@ -100,9 +108,12 @@ async fn reset(cx: &mut Cx, yes: bool) -> Outcome {
         return Ok(());
     }
     engine::stop(cx).await?;
-    drydock::reset(&cx.home.drydock())
+    let backup = drydock::reset(&cx.home.drydock())
         .or_fail(Kind::Cluster, "cannot remove drydock's objects and volumes")?;
     cx.progress.step("drydock", "objects and volumes removed; images are kept");
+    if let Some(backup) = backup {
+        cx.progress.step("", format!("the objects lie in {} until a few more resets", backup.display()));
+    }
     Ok(())
 }
 
