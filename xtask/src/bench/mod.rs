@@ -3,8 +3,10 @@
 //! Never a test: it succeeds whatever it measured, and fails only where it could not measure. It works in a state
 //! folder and on ports of its own, with the images of the real one, and leaves nothing behind.
 //!
-//! Start at [`run`]. `up` takes times, `memory` and `sizes` weigh, `cold` begins from a clone, `table` prints.
+//! Start at [`run`]. `up` takes times, `api` compares with a real API
+//! server, `memory` and `sizes` weigh, `cold` begins from a clone, `table` prints.
 
+mod api;
 mod cold;
 mod memory;
 mod sizes;
@@ -22,6 +24,7 @@ use crate::todo;
 
 const USAGE: &str = "\
 usage: cargo xtask bench [--rounds N] [--binary FILE] [--cold]
+       cargo xtask bench api [--reference BINARY]
 
   --rounds N     how often each time is taken; the median counts (5)
   --binary FILE  measure this program instead of building one
@@ -34,6 +37,9 @@ struct Options {
 }
 
 pub fn run(args: &[String]) -> anyhow::Result<()> {
+    if let Some(("api", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return api::run(rest);
+    }
     let options = parse(args)?;
     let root = crate::root();
     let seaworthy = match &options.binary {
