@@ -42,7 +42,7 @@ spec: { containers: [{ name: main, image: "example/single:1" }] }
 
 pub struct Kubectl {
     program: PathBuf,
-    home: PathBuf,
+    pub home: PathBuf,
 }
 
 impl Kubectl {
@@ -84,7 +84,7 @@ impl Kubectl {
 }
 
 /// Every wanted kubectl on this machine; says so when there is none.
-fn found() -> Vec<PathBuf> {
+pub fn found() -> Vec<PathBuf> {
     found_versions(VERSIONS)
 }
 

@@ -18,6 +18,7 @@ mod openapi;
 mod operators;
 mod pods;
 mod protobuf;
+mod restricted;
 mod sealing;
 mod services;
 mod shared;
