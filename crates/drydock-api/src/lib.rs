@@ -43,6 +43,6 @@ pub use keyring::{Keyring, SEALED};
 pub use node::{NoNode, NodeBackend};
 pub use pki::{Pki, PkiError};
 pub use serve::ServeError;
-pub use server::{Api, ApiConfig};
+pub use server::{Api, ApiConfig, Part};
 pub use service_ip::Network;
 pub use status::ApiError;

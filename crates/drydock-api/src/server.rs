@@ -89,6 +89,16 @@ pub struct Api {
     server: Arc<Server>,
 }
 
+/// The engine's own parts, as roles know them (see `auth::rbac::defaults`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Controllers,
+    /// The agent, which runs the pods of its node.
+    Node,
+    /// DNS, the rules for Services, and the ingress.
+    Network,
+}
+
 /// What handlers share.
 pub(crate) struct Server {
     pub config: ApiConfig,
@@ -196,6 +206,15 @@ impl Api {
     /// An in-process client as `system:masters`, with a queue of its own. Needs a tokio runtime.
     pub fn client(&self) -> kube::Client {
         self.client_as("system:drydock", [MASTERS])
+    }
+
+    /// An in-process client with the rights a part of the engine needs.
+    pub fn client_of(&self, part: Part) -> kube::Client {
+        match part {
+            Part::Controllers => self.client_as("system:drydock:controllers", [""; 0]),
+            Part::Node => self.client_as("system:node:drydock", ["system:nodes"]),
+            Part::Network => self.client_as("system:drydock:network", [""; 0]),
+        }
     }
 
     /// An in-process client with the rights of this user and these groups.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use drydock_api::pki::{Pki, PkiError};
-use drydock_api::{Api, ApiConfig, Keyring};
+use drydock_api::{Api, ApiConfig, Keyring, Part};
 use drydock_store::Store;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -133,7 +133,7 @@ async fn usable_port(port: u16) -> std::io::Result<u16> {
 
 fn start_controllers(api: &Api, pki: &Pki, folder: &Folder, stop: &CancellationToken, tasks: &TaskTracker) {
     let config = drydock_controllers::Config::new(pki.ca_pem(), folder.volumes());
-    tasks.spawn(drydock_controllers::run(api.client(), config, stop.child_token()));
+    tasks.spawn(drydock_controllers::run(api.client_of(Part::Controllers), config, stop.child_token()));
 }
 
 async fn told_to_stop() -> Result<(), Error> {

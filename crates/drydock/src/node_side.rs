@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use drydock_api::Api;
 use drydock_api::pki::Pki;
+use drydock_api::{Api, Part};
 use drydock_node::agent::{Agent, AgentConfig, ClusterDns, StoreImages};
 use drydock_node::client::NodeClient;
 use drydock_node::ingress::Ingress;
@@ -116,7 +116,7 @@ impl NodeSide {
         stop: &CancellationToken,
     ) -> Result<(NodeClient, Arc<Agent>), Trouble> {
         let node = self.node().await?;
-        let client = self.api.client();
+        let client = self.api.client_of(Part::Network);
         let all = watcher::Config::default;
         let service = Mirror::start(Objects::all(client.clone()), all(), tasks, stop);
         let slices = Mirror::start(Objects::all(client.clone()), all(), tasks, stop);
@@ -132,7 +132,7 @@ impl NodeSide {
         let acceptor = TlsAcceptor::from(self.pki.server_tls()?);
         tasks.spawn(serve_pods(self.api.clone(), node.bind_tcp(API_ADDRESS).await?, acceptor, stop.clone()));
         let config = AgentConfig {
-            client: self.api.client(),
+            client: self.api.client_of(Part::Node),
             node: node.clone(),
             images: Arc::new(StoreImages::new(self.images.clone())),
             dir: self.folder.clone(),

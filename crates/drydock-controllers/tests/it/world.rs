@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use drydock_api::{Api as Server, ApiConfig, NoNode, NodeBackend, Pki};
+use drydock_api::{Api as Server, ApiConfig, NoNode, NodeBackend, Part, Pki};
 use drydock_controllers::Config;
 use drydock_store::Store;
 use k8s_openapi::api::core::v1::Pod;
@@ -59,7 +59,8 @@ impl World {
     pub fn start_controllers(&mut self) {
         let config = Config::new("CA", self.folder.path().join("volumes"));
         self.shutdown = CancellationToken::new();
-        let running = drydock_controllers::run(self.server.client(), config, self.shutdown.clone());
+        let running =
+            drydock_controllers::run(self.server.client_of(Part::Controllers), config, self.shutdown.clone());
         self.controllers = Some(tokio::spawn(running));
     }
 

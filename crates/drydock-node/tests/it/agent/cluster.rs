@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use drydock_api::{Api as ApiServer, ApiConfig, NoNode, Pki};
+use drydock_api::{Api as ApiServer, ApiConfig, NoNode, Part, Pki};
 use drydock_node::agent::{Agent, AgentConfig, ClusterDns, ImageError, Images, PullPolicy, ReadyImage};
 use drydock_node::client::NodeClient;
 use drydock_node::ingress::Ingress;
@@ -54,6 +54,7 @@ impl Images for OneImage {
 
 pub struct Cluster {
     pub world: World,
+    api: ApiServer,
     pub client: Client,
     pub ingress: SocketAddr,
     daemon: Option<Daemon>,
@@ -75,11 +76,13 @@ pub async fn cluster() -> Option<Cluster> {
     let pki = Arc::new(Pki::open(&folder.path().join("pki")).unwrap());
     let api = ApiServer::new(ApiConfig::default(), store, pki, Arc::new(NoNode)).await.unwrap();
     let client = api.client();
-    let (daemon, ingress) = start(&client, world.dir.path()).await;
-    Some(Cluster { world, client, ingress, daemon: Some(daemon), _folder: folder })
+    let (daemon, ingress) = start(&api, world.dir.path()).await;
+    Some(Cluster { world, api, client, ingress, daemon: Some(daemon), _folder: folder })
 }
 
-async fn start(client: &Client, dir: &Path) -> (Daemon, SocketAddr) {
+/// Everything of the daemon, each part with the rights it has there.
+async fn start(api: &ApiServer, dir: &Path) -> (Daemon, SocketAddr) {
+    let client = api.client_of(Part::Network);
     let node = NodeClient::connect(dir).await.unwrap();
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let config = watcher::Config::default;
@@ -97,7 +100,7 @@ async fn start(client: &Client, dir: &Path) -> (Daemon, SocketAddr) {
     let domain = "cluster.local".to_owned();
     dns::serve(&node, addr, domain.clone(), all_services.clone(), slices, &tasks, &stop).await.unwrap();
     let config = AgentConfig {
-        client: client.clone(),
+        client: api.client_of(Part::Node),
         node,
         images: Arc::new(OneImage),
         dir: dir.to_owned(),
@@ -124,7 +127,7 @@ impl Cluster {
     }
 
     pub async fn start_daemon(&mut self) {
-        let (daemon, ingress) = start(&self.client, self.world.dir.path()).await;
+        let (daemon, ingress) = start(&self.api, self.world.dir.path()).await;
         self.daemon = Some(daemon);
         self.ingress = ingress;
     }
