@@ -3,7 +3,8 @@
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret, ServiceAccount};
 use kube::Api;
-use kube::api::{DeleteParams, ListParams, PostParams, PropagationPolicy};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, PostParams, PropagationPolicy};
+use kube::core::GroupVersionKind;
 use serde_json::json;
 
 use crate::rollouts::deployment;
@@ -126,4 +127,67 @@ async fn every_namespace_gets_its_account_and_the_root_certificate_even_again() 
             maps.get_opt("kube-root-ca.crt").await.unwrap().filter(|new| new.metadata.uid != map.metadata.uid)
         })
         .await;
+}
+
+/// A definition of a kind that holds nothing.
+async fn define_notes(world: &World) -> Api<DynamicObject> {
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": { "name": "notes.example.com" },
+        "spec": {
+            "group": "example.com", "scope": "Namespaced", "names": { "plural": "notes", "kind": "Note" },
+            "versions": [{ "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema": {
+                "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+            } } }],
+        },
+    });
+    let gvk = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
+    let definitions: Api<DynamicObject> = Api::all_with(world.client.clone(), &ApiResource::from_gvk(&gvk));
+    definitions.create(&PostParams::default(), &serde_json::from_value(definition).unwrap()).await.unwrap();
+    let note = ApiResource::from_gvk(&GroupVersionKind::gvk("example.com", "v1", "Note"));
+    Api::namespaced_with(world.client.clone(), "default", &note)
+}
+
+fn note(name: &str, namespace: &str) -> DynamicObject {
+    let note = json!({ "apiVersion": "example.com/v1", "kind": "Note", "metadata": { "name": name, "namespace": namespace } });
+    serde_json::from_value(note).unwrap()
+}
+
+#[tokio::test]
+async fn what_a_custom_object_owns_goes_with_it() {
+    let world = World::start().await;
+    let notes = define_notes(&world).await;
+    let owner = notes.create(&PostParams::default(), &note("owner", "default")).await.unwrap();
+    let reference = json!({
+        "apiVersion": "example.com/v1", "kind": "Note", "name": "owner", "uid": owner.metadata.uid,
+    });
+    let mut child = note("child", "default");
+    child.metadata.owner_references = Some(vec![serde_json::from_value(reference.clone()).unwrap()]);
+    notes.create(&PostParams::default(), &child).await.unwrap();
+    let map = json!({ "metadata": { "name": "child", "ownerReferences": [reference] } });
+    world.create::<ConfigMap>(serde_json::from_value(map).unwrap()).await;
+    notes.delete("owner", &DeleteParams::background()).await.unwrap();
+    world
+        .until("no children", || async {
+            let map = world.api::<ConfigMap>().get_opt("child").await.unwrap();
+            let note = notes.get_opt("child").await.unwrap();
+            (map.is_none() && note.is_none()).then_some(())
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_namespace_takes_its_custom_objects_along() {
+    let world = World::start().await;
+    define_notes(&world).await;
+    let namespaces: Api<Namespace> = Api::all(world.client.clone());
+    let team = json!({ "metadata": { "name": "team" } });
+    namespaces.create(&PostParams::default(), &serde_json::from_value(team).unwrap()).await.unwrap();
+    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("example.com", "v1", "Note"));
+    let notes: Api<DynamicObject> = Api::namespaced_with(world.client.clone(), "team", &kind);
+    notes.create(&PostParams::default(), &note("a", "team")).await.unwrap();
+    namespaces.delete("team", &DeleteParams::default()).await.unwrap();
+    world
+        .until("no namespace", || async { namespaces.get_opt("team").await.unwrap().is_none().then_some(()) })
+        .await;
+    assert!(notes.list(&ListParams::default()).await.unwrap().items.is_empty());
 }

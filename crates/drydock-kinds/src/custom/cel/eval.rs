@@ -219,8 +219,9 @@ impl<'a> Eval<'a, '_> {
             Ok(value) if value == decides => Ok(Val::Bool(decides)),
             Err(Failure::Budget) => Err(Failure::Budget),
             Ok(_) => self.truth(right).map(Val::Bool),
-            Err(error) => match self.truth(right)? {
-                value if value == decides => Ok(Val::Bool(decides)),
+            Err(error) => match self.truth(right) {
+                Ok(value) if value == decides => Ok(Val::Bool(decides)),
+                Err(Failure::Budget) => Err(Failure::Budget),
                 _ => Err(error),
             },
         }
