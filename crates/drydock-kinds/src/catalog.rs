@@ -61,6 +61,8 @@ const CATALOG: &[KindSpec] = &[
     crate::resourceslice::KIND,
     crate::apiservice::KIND,
     crate::customresourcedefinition::KIND,
+    crate::mutatingwebhookconfiguration::KIND,
+    crate::validatingwebhookconfiguration::KIND,
 ];
 
 /// All kinds, in the order discovery lists them.

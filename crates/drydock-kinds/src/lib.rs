@@ -24,6 +24,7 @@ mod rbac;
 mod read;
 mod rules;
 mod selector;
+mod webhook;
 mod workload;
 
 // The kinds, one file each.
@@ -55,6 +56,7 @@ mod ipaddress;
 mod job;
 mod lease;
 mod limitrange;
+mod mutatingwebhookconfiguration;
 mod namespace;
 mod networkpolicy;
 mod node;
@@ -80,6 +82,7 @@ mod serviceaccount;
 mod servicecidr;
 mod statefulset;
 mod storageclass;
+mod validatingwebhookconfiguration;
 mod volumeattachment;
 mod volumeattributesclass;
 
