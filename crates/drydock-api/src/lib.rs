@@ -35,6 +35,7 @@ mod status;
 mod stored;
 mod subresource;
 mod watch;
+mod webhook;
 mod wire;
 
 pub use audit::AuditConfig;

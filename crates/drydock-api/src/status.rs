@@ -193,6 +193,29 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "", message)
     }
 
+    /// The refusal of an admission webhook, with the code and reason it chose.
+    pub fn of_webhook(code: u16, reason: Option<&str>, message: String, details: Option<Value>) -> Self {
+        const REASONS: [&str; 12] = [
+            "AlreadyExists",
+            "BadRequest",
+            "Conflict",
+            "Expired",
+            "Forbidden",
+            "Gone",
+            "Invalid",
+            "MethodNotAllowed",
+            "NotFound",
+            "Timeout",
+            "TooManyRequests",
+            "Unauthorized",
+        ];
+        let code = StatusCode::from_u16(code).unwrap_or(StatusCode::BAD_REQUEST);
+        let known = REASONS.into_iter().find(|known| Some(*known) == reason);
+        let mut error = Self::new(code, known.unwrap_or(""), message);
+        error.details = details.filter(Value::is_object).map(Box::new);
+        error
+    }
+
     pub fn expired(message: impl Into<String>) -> Self {
         Self::new(StatusCode::GONE, "Expired", message)
     }

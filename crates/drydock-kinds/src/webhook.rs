@@ -75,10 +75,20 @@ fn one(webhook: &Value, path: &Path, errors: &mut Vec<FieldError>) {
     client(&webhook["clientConfig"], &path.child("clientConfig"), errors);
 }
 
-fn choice(webhook: &Value, path: &Path, field: &str, known: &[&str], required: bool, errors: &mut Vec<FieldError>) {
+fn choice(
+    webhook: &Value,
+    path: &Path,
+    field: &str,
+    known: &[&str],
+    required: bool,
+    errors: &mut Vec<FieldError>,
+) {
     match text(webhook, &format!("/{field}")) {
         "" if required => {
-            errors.push(FieldError::required(&path.child(field), format!("must specify one of {}", known.join(", "))));
+            errors.push(FieldError::required(
+                &path.child(field),
+                format!("must specify one of {}", known.join(", ")),
+            ));
         }
         "" => {}
         given if known.contains(&given) => {}

@@ -19,7 +19,7 @@ use crate::status::ApiError;
 use crate::stored::{self, Object};
 use crate::wire::body::Decoded;
 use crate::wire::fields::undecodable;
-use crate::{custom, meta, service_ip};
+use crate::{custom, meta, service_ip, webhook};
 
 /// Kinds whose first write may carry a status, because the node that writes it has one from the start.
 const KEEPS_STATUS: &[&str] = &["nodes"];
@@ -154,7 +154,7 @@ pub(crate) fn dedup_owners(object: &mut Value, advice: &str, when: &str) -> Opti
 }
 
 /// The object to store, from what the client wants and what is there.
-pub(crate) fn admit(
+pub(crate) async fn admit(
     cx: &Cx,
     mut new: Value,
     old: Option<&Value>,
@@ -185,6 +185,7 @@ pub(crate) fn admit(
         crate::admission::mutate(cx, &mut new, old)?;
         legacy::fill(cx, &mut new)?;
     }
+    new = webhook::mutate(cx, new, old, options.dry_run).await?;
     cx.kind.prepare(&mut new, old);
     if to_main && custom::is_definition(&cx.kind) {
         custom::settle(&cx.server, &mut new);
@@ -201,6 +202,7 @@ pub(crate) fn admit(
         return Err(ApiError::invalid(&cx.kind, meta::name(&new), &errors));
     }
     crate::admission::validate(cx, &new, old)?;
+    webhook::validate(cx, &new, old, options.dry_run).await?;
     if to_main {
         cx.kind.warnings(&new).into_iter().for_each(|warning| cx.warnings.add(warning));
     }

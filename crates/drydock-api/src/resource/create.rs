@@ -52,7 +52,7 @@ pub(crate) async fn create_object(
     for _ in 0..MAX_ATTEMPTS {
         let mut named = object.clone();
         let generated = generate_name(&mut named);
-        let new = admit::admit(cx, named, None, ownership, options)?;
+        let new = admit::admit(cx, named, None, ownership, options).await?;
         let _quota = crate::admission::quota::reserve(cx, &new, None).await?;
         match put(cx, new, options.dry_run).await {
             Err(error) if generated && error.reason == "AlreadyExists" => {}
@@ -80,7 +80,7 @@ async fn add_default_account(cx: &Cx, namespace: &str, options: &WriteOptions) {
     let account = json!({
         "kind": "ServiceAccount", "apiVersion": "v1", "metadata": { "name": "default", "namespace": namespace },
     });
-    let made = admit::admit(&inside, account, None, Ownership::Given, options);
+    let made = admit::admit(&inside, account, None, Ownership::Given, options).await;
     let outcome = match made {
         Ok(account) => put(&inside, account, false).await,
         Err(error) => Err(error),

@@ -12,7 +12,7 @@ use crate::server::Cx;
 use crate::status::{self, ApiError};
 use crate::stored::Object;
 use crate::wire::{self, body};
-use crate::{custom, meta};
+use crate::{custom, meta, webhook};
 
 const FOREGROUND: &str = "foregroundDeletion";
 const ORPHAN: &str = "orphan";
@@ -71,6 +71,7 @@ pub(crate) async fn delete_object(cx: &Cx, options: &DeleteOptions) -> Result<De
     for _ in 0..MAX_RETRIES {
         let live = cx.load()?;
         check_preconditions(cx, options, &live)?;
+        webhook::deleted(cx, &live.value, options.dry_run).await?;
         let marked = mark(cx, &live.value, options);
         match admit::commit(cx, &live, marked, options.dry_run).await? {
             Committed::Vanished(object) => return Ok(Deleted::Gone(object.value)),

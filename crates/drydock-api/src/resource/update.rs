@@ -46,7 +46,7 @@ pub(crate) async fn modify(
         let Change { object, ownership } = change(&live)?;
         check_preconditions(cx, &object, &live)?;
         let pinned = has_revision(&object);
-        let new = admit::admit(cx, object, Some(&live.value), ownership, options)?;
+        let new = admit::admit(cx, object, Some(&live.value), ownership, options).await?;
         let _quota = crate::admission::quota::reserve(cx, &new, Some(&live.value)).await?;
         match admit::commit(cx, &live, new, options.dry_run).await? {
             Committed::Stored(object) | Committed::Vanished(object) => return Ok(object.value),

@@ -24,6 +24,7 @@ mod services;
 mod shared;
 mod watch_law;
 mod watching;
+mod webhooks;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
