@@ -163,11 +163,6 @@ impl ServedKind {
         self.group() == group && self.plural() == plural
     }
 
-    /// What everybody who uses this version is told.
-    pub fn deprecation(&self) -> Option<String> {
-        self.custom().and_then(|kind| kind.deprecation.clone())
-    }
-
     /// Built-in kinds merge strategically; custom ones answer 415 to that patch type.
     pub fn merges_strategically(&self) -> bool {
         matches!(self.origin, Origin::Builtin(spec) if spec.stored.is_none())
@@ -296,7 +291,7 @@ impl ServedKind {
     pub fn deprecation(&self) -> &str {
         match &self.origin {
             Origin::Builtin(spec) => spec.deprecated,
-            Origin::Custom(_) => "",
+            Origin::Custom(kind) => kind.deprecation.as_deref().unwrap_or(""),
         }
     }
 

@@ -349,7 +349,6 @@ impl Server {
             return metrics::answer(&self, &path, &query, request.method());
         }
         let kind = self.kind(&path.group, &path.version, &path.plural).ok_or_else(ApiError::no_such_path)?;
-        let deprecation: Vec<String> = kind.deprecation().into_iter().collect();
         let (mut parts, body) = request.into_parts();
         let user = Arc::new(user);
         let cx =
@@ -365,12 +364,10 @@ impl Server {
             };
         if long_running {
             let upgrade = parts.extensions.remove::<OnUpgrade>();
-            let answer = resource::stream(cx, verb, permit, upgrade).await;
-            return answer.map(|answer| wire::warn(answer, &deprecation));
+            return resource::stream(cx, verb, permit, upgrade).await;
         }
         // Boxed: the write path's state is large, and most of it is unused by most requests.
         let answer = Box::pin(resource::answer(&cx, verb, body));
-        let answer = tokio::time::timeout(timeout, answer).await.map_err(|_| ApiError::timeout())?;
-        answer.map(|answer| wire::warn(answer, &deprecation))
+        tokio::time::timeout(timeout, answer).await.map_err(|_| ApiError::timeout())?
     }
 }
