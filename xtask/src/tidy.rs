@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("drydock-store", &[]),
     ("drydock-streams", &[]),
     ("drydock-api", &["drydock-kinds", "drydock-protobuf", "drydock-store", "drydock-streams"]),
+    ("drydock-conformance", &["drydock-api", "drydock-controllers", "drydock-store"]),
     ("drydock-controllers", &[]),
     ("drydock-node", &["seaworthy-image"]),
     (

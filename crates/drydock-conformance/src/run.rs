@@ -1,0 +1,213 @@
+//! Runs scenarios against a cluster: each with each client, in a namespace and a folder of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use kube::Api;
+use kube::api::{DeleteParams, ObjectMeta, PostParams};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::kubectl::{Client, HTTP};
+use crate::mask::Mask;
+use crate::request::{self, Saved};
+use crate::scenario::{Action, Scenario, Step};
+use crate::target::Target;
+
+/// How long a step may take, and how long `until` waits for its match.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(250);
+/// Scenarios at the same time: most of a kubectl's time is its own processor time.
+const AT_ONCE: usize = 4;
+
+/// What a step left behind, masked. For a request: status code, body, headers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Outcome {
+    /// stdout behind two blanks, stderr behind `! `.
+    pub fn print(&self) -> String {
+        let lines =
+            |text: &str, mark: &str| text.lines().map(|line| format!("{mark}{line}\n")).collect::<String>();
+        lines(&self.out, "  ") + &lines(&self.err, "! ")
+    }
+}
+
+/// One scenario, run with one client.
+#[derive(Debug)]
+pub struct Ran {
+    pub scenario: String,
+    pub version: &'static str,
+    pub steps: Vec<RanStep>,
+}
+
+#[derive(Debug)]
+pub struct RanStep {
+    pub title: String,
+    pub outcome: Outcome,
+    pub silent: bool,
+    /// A silent step that failed, or an `until` that never came.
+    pub failed: bool,
+}
+
+/// Runs every scenario with every client (those of requests once) and returns them in that order.
+pub async fn run_all(
+    target: &Target,
+    scenarios: Vec<Scenario>,
+    clients: &[Client],
+) -> anyhow::Result<Vec<Ran>> {
+    let kube = target.client().await?;
+    let shared = tempfile::tempdir()?;
+    let plain = Client { version: HTTP, program: PathBuf::new() };
+    let mut jobs = Vec::new();
+    for scenario in scenarios.into_iter().map(Arc::new) {
+        let clients = if scenario.is_requests() { std::slice::from_ref(&plain) } else { clients };
+        jobs.extend(clients.iter().map(|client| (scenario.clone(), client.clone())));
+    }
+    let runs = jobs.into_iter().map(|(scenario, client)| {
+        let (target, kube, cache) = (target.clone(), kube.clone(), shared.path().join(client.version));
+        async move {
+            let run = Run::begin(&target, kube, &scenario, &client, &cache).await?;
+            run.steps(&scenario, client.version).await
+        }
+    });
+    futures::stream::iter(runs).buffered(AT_ONCE).collect::<Vec<_>>().await.into_iter().collect()
+}
+
+struct Run {
+    kube: kube::Client,
+    mask: Mask,
+    folder: TempDir,
+    cache: PathBuf,
+    saved: Saved,
+}
+
+impl Run {
+    async fn begin(
+        target: &Target,
+        kube: kube::Client,
+        scenario: &Scenario,
+        client: &Client,
+        cache: &Path,
+    ) -> anyhow::Result<Run> {
+        let digits = client.version.replace('.', "");
+        let namespace = format!("{}-{digits}", scenario.name.replace(['/', '_'], "-"));
+        let folder = tempfile::tempdir()?;
+        for (name, content) in &scenario.files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap_or(folder.path()))?;
+            std::fs::write(path, content.replace("$NS", &namespace))?;
+        }
+        std::fs::write(folder.path().join(".kubeconfig"), target.kubeconfig(&namespace))?;
+        std::fs::create_dir(folder.path().join(".bin"))?;
+        if client.version != HTTP {
+            std::os::unix::fs::symlink(&client.program, folder.path().join(".bin/kubectl"))?;
+        }
+        let mask = Mask {
+            server: target.server.trim_start_matches("https://").to_owned(),
+            folder: folder.path().display().to_string(),
+            namespace: namespace.clone(),
+        };
+        let saved = Saved::from([("$NS".to_owned(), namespace.clone())]);
+        fresh(&kube, &namespace).await.with_context(|| format!("cannot make namespace `{namespace}`"))?;
+        Ok(Run { kube, mask, folder, cache: cache.to_owned(), saved })
+    }
+
+    async fn steps(mut self, scenario: &Scenario, version: &'static str) -> anyhow::Result<Ran> {
+        let mut steps = Vec::new();
+        for step in &scenario.steps {
+            let (outcome, matched) = self.step(step).await?;
+            let good = if version == HTTP { outcome.code < 300 } else { outcome.code == 0 };
+            let failed = !matched || step.silent && !good;
+            steps.push(RanStep { title: step.title.clone(), outcome, silent: step.silent, failed });
+        }
+        let namespaces: Api<Namespace> = Api::all(self.kube.clone());
+        namespaces.delete(&self.mask.namespace, &DeleteParams::default()).await?;
+        Ok(Ran { scenario: scenario.name.clone(), version, steps })
+    }
+
+    /// The outcome, repeated until it is the wanted one; and whether that came.
+    async fn step(&mut self, step: &Step) -> anyhow::Result<(Outcome, bool)> {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let outcome = self.once(&step.action).await?;
+            let matched = step.until.as_ref().is_none_or(|wanted| wanted.is_match(&outcome.print()));
+            if matched || tokio::time::Instant::now() > deadline {
+                return Ok((outcome, matched));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn once(&mut self, action: &Action) -> anyhow::Result<Outcome> {
+        match action {
+            Action::Shell(line) => self.shell(line).await,
+            Action::Request(request) => {
+                Ok(request::send(&self.kube, request, &mut self.saved, &self.mask).await)
+            }
+        }
+    }
+
+    async fn shell(&self, line: &str) -> anyhow::Result<Outcome> {
+        let folder = self.folder.path();
+        let running = Command::new("/bin/sh")
+            .args(["-c", line])
+            .current_dir(folder)
+            .env_clear()
+            .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", folder.join(".bin").display()))
+            .env("HOME", folder)
+            .env("KUBECONFIG", folder.join(".kubeconfig"))
+            .env("KUBECACHEDIR", &self.cache)
+            .env("NS", &self.mask.namespace)
+            .envs([("LC_ALL", "C"), ("TZ", "UTC"), ("TERM", "dumb")])
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let Ok(output) = tokio::time::timeout(PATIENCE, running).await else {
+            return Ok(Outcome { code: -1, out: String::new(), err: "no end in time".to_owned() });
+        };
+        let output = output.context("cannot run `/bin/sh`")?;
+        let masked = |bytes: &[u8]| self.mask.apply(&String::from_utf8_lossy(bytes));
+        Ok(Outcome {
+            code: output.status.code().unwrap_or(-1),
+            out: masked(&output.stdout),
+            err: masked(&output.stderr),
+        })
+    }
+}
+
+/// Makes the namespace, after an older one of that name is gone, and waits for what belongs into every namespace.
+async fn fresh(kube: &kube::Client, name: &str) -> anyhow::Result<()> {
+    let namespaces: Api<Namespace> = Api::all(kube.clone());
+    let accounts: Api<ServiceAccount> = Api::namespaced(kube.clone(), name);
+    let namespace = Namespace {
+        metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
+        ..Namespace::default()
+    };
+    let deadline = tokio::time::Instant::now() + PATIENCE * 2;
+    loop {
+        let made = namespaces.create(&PostParams::default(), &namespace).await;
+        match made {
+            Ok(_) => break,
+            Err(kube::Error::Api(status)) if status.code == 409 && tokio::time::Instant::now() < deadline => {
+                namespaces.delete(name, &DeleteParams::default()).await.ok();
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    while accounts.get_opt("default").await?.is_none() {
+        anyhow::ensure!(tokio::time::Instant::now() < deadline, "its default service account never came");
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
+}
