@@ -3,6 +3,9 @@
 use crate::recording::Recording;
 use crate::run::{Outcome, Ran};
 
+/// Of one difference, as many lines are printed.
+const MAX_LINES: usize = 60;
+
 /// A step at which a client saw something else than it saw of a real cluster.
 #[derive(Debug)]
 pub struct Difference {
@@ -47,7 +50,14 @@ impl std::fmt::Display for Difference {
         if self.recorded.code != self.seen.code {
             writeln!(f, "  code {} became {}", self.recorded.code, self.seen.code)?;
         }
-        f.write_str(&textual(&self.recorded.print(), &self.seen.print()))
+        let text = textual(&self.recorded.print(), &self.seen.print());
+        for line in text.lines().take(MAX_LINES) {
+            writeln!(f, "{line}")?;
+        }
+        match text.lines().count().saturating_sub(MAX_LINES) {
+            0 => Ok(()),
+            more => writeln!(f, "  ... and {more} lines more"),
+        }
     }
 }
 

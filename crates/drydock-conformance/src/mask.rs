@@ -24,6 +24,9 @@ static RULES: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         (r#"(?i)(resourceVersion"?(?:: |=|:)"?)[1-9]\d*"#, "$1<rv>"),
         (r"[EWIF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ ([a-z_]+\.go):\d+\]", "<log> $1]"),
         (r"/tmp/(LIVE|MERGED)-\d+", "/tmp/$1-<n>"),
+        (r"/tmp/kubectl-edit-\d+\.yaml", "/tmp/kubectl-edit-<n>.yaml"),
+        (r"(Expected resource version to be \d+, was )\d+", "$1<rv>"),
+        (r"X509SHA256=[0-9a-f]{64}", "X509SHA256=<digest>"),
         (r"\b10\.(96|244)\.\d+\.\d+\b", "<ip>"),
         (r"\b3[0-2]\d{3}\b", "<nodeport>"),
         (r#"(hash"?(?:=|: |:)"?)[0-9a-z]{6,10}\b"#, "$1<hash>"),
@@ -63,6 +66,9 @@ impl Mask {
                 text = text.replace(known.as_str(), name);
             }
         }
+        if let Some((_, port)) = self.server.split_once(':') {
+            text = whole_word(&text, port, "<port>");
+        }
         for (expression, with) in RULES.iter() {
             // Two neighbours share the blank between them, so a rule is applied twice.
             for _ in 0..2 {
@@ -71,6 +77,19 @@ impl Mask {
         }
         text.trim_end().to_owned()
     }
+}
+
+/// Replaces `word` where no digit or letter touches it.
+fn whole_word(text: &str, word: &str, with: &str) -> String {
+    let touches = |letter: Option<char>| letter.is_some_and(|letter| letter.is_ascii_alphanumeric());
+    let mut parts = text.split(word);
+    let mut result = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let inside = touches(result.chars().next_back()) || touches(part.chars().next());
+        result.push_str(if inside { word } else { with });
+        result.push_str(part);
+    }
+    result
 }
 
 #[cfg(test)]
@@ -111,6 +130,11 @@ mod tests {
     fn the_zero_revision_is_a_statement_and_stays() {
         check("resourceVersion: \"0\"", "resourceVersion: \"0\"");
         check("\"resourceVersion\": \"812\"", "\"resourceVersion\": \"<rv>\"");
+    }
+
+    #[test]
+    fn the_servers_port_is_masked_as_a_whole_only() {
+        check("targetPort: 6443 of 16443", "targetPort: <port> of 16443");
     }
 
     #[test]

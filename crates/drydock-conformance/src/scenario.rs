@@ -6,6 +6,7 @@
 //! # A comment.
 //! file app.yaml             the lines up to `end` become a file in the step's folder
 //! end
+//! shared app.yaml           so does `scenarios/shared/app.yaml`
 //! ~ kubectl apply -f app.yaml      has to succeed; nothing is recorded
 //! $ kubectl get pods               recorded: exit code, stdout, stderr
 //! until /2\/2/                     the next step is repeated until its output matches
@@ -87,17 +88,17 @@ impl Scenario {
     }
 
     pub fn parse(name: &str, text: &str) -> anyhow::Result<Scenario> {
-        let mut reader =
-            Reader { scenario: Scenario::named(name), until: None, only: Vec::new(), save: Vec::new() };
+        let mut reader = Reader {
+            scenario: Scenario { name: name.to_owned(), files: Vec::new(), steps: Vec::new() },
+            until: None,
+            only: Vec::new(),
+            save: Vec::new(),
+        };
         let mut lines = text.lines();
         while let Some(line) = lines.next() {
             reader.read(line, &mut lines).with_context(|| format!("at `{line}`"))?;
         }
         Ok(reader.scenario)
-    }
-
-    fn named(name: &str) -> Scenario {
-        Scenario { name: name.to_owned(), files: Vec::new(), steps: Vec::new() }
     }
 
     /// Whether no step needs kubectl: such a scenario runs once, not once per version.
@@ -122,6 +123,12 @@ impl Reader {
             "file" => {
                 let content: Vec<&str> = rest.take_while(|line| *line != "end").collect();
                 self.scenario.files.push((argument.to_owned(), content.join("\n") + "\n"));
+            }
+            "shared" => {
+                let path = crate::folder("scenarios/shared").join(argument);
+                let content = std::fs::read_to_string(&path)
+                    .with_context(|| format!("cannot read `{}`", path.display()))?;
+                self.scenario.files.push((argument.to_owned(), content));
             }
             "until" => {
                 let expression = argument.strip_prefix('/').and_then(|rest| rest.strip_suffix('/'));
