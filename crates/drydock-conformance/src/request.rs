@@ -66,7 +66,8 @@ fn built(request: &Request, saved: &Saved) -> anyhow::Result<http::Request<Body>
     }
     let given = |wanted: &str| request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
     if !body.is_empty() && !given("content-type") {
-        let json = body.starts_with(['{', '[']);
+        // `{kind: Pod}` is YAML, `{"kind":"Pod"}` is JSON.
+        let json = ["{\"", "{}", "["].iter().any(|start| body.starts_with(start));
         builder = builder.header("content-type", if json { "application/json" } else { "application/yaml" });
     }
     if !given("accept") {

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use futures::StreamExt as _;
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
 use kube::Api;
-use kube::api::{DeleteParams, ObjectMeta, PostParams};
+use kube::api::{DeleteParams, PostParams};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -20,7 +20,7 @@ use crate::scenario::{Action, Scenario, Step};
 use crate::target::Target;
 
 /// How long a step may take, and how long `until` waits for its match.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(40);
 const PAUSE: Duration = Duration::from_millis(250);
 /// Scenarios at the same time: most of a kubectl's time is its own processor time.
 const AT_ONCE: usize = 4;
@@ -100,7 +100,9 @@ impl Run {
         cache: &Path,
     ) -> anyhow::Result<Run> {
         let digits = client.version.replace('.', "");
-        let namespace = format!("{}-{digits}", scenario.name.replace(['/', '_'], "-"));
+        // New at each run, so that nothing waits for what an earlier one left behind.
+        let nonce = jiff::Timestamp::now().as_millisecond() % 1_000_000;
+        let namespace = format!("{}-{digits}-{nonce}", scenario.name.replace(['/', '_'], "-"));
         let folder = tempfile::tempdir()?;
         for (name, content) in &scenario.files {
             let path = folder.path().join(name);
@@ -185,27 +187,18 @@ impl Run {
     }
 }
 
-/// Makes the namespace, after an older one of that name is gone, and waits for what belongs into every namespace.
+/// Makes the namespace and waits for what belongs into every namespace.
 async fn fresh(kube: &kube::Client, name: &str) -> anyhow::Result<()> {
     let namespaces: Api<Namespace> = Api::all(kube.clone());
     let accounts: Api<ServiceAccount> = Api::namespaced(kube.clone(), name);
-    let namespace = Namespace {
-        metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
-        ..Namespace::default()
-    };
-    let deadline = tokio::time::Instant::now() + PATIENCE * 2;
-    loop {
-        let made = namespaces.create(&PostParams::default(), &namespace).await;
-        match made {
-            Ok(_) => break,
-            Err(kube::Error::Api(status)) if status.code == 409 && tokio::time::Instant::now() < deadline => {
-                namespaces.delete(name, &DeleteParams::default()).await.ok();
-            }
-            Err(error) => return Err(error.into()),
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-    while accounts.get_opt("default").await?.is_none() {
+    let authorities: Api<ConfigMap> = Api::namespaced(kube.clone(), name);
+    let mut namespace = Namespace::default();
+    namespace.metadata.name = Some(name.to_owned());
+    namespaces.create(&PostParams::default(), &namespace).await?;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while accounts.get_opt("default").await?.is_none()
+        || authorities.get_opt("kube-root-ca.crt").await?.is_none()
+    {
         anyhow::ensure!(tokio::time::Instant::now() < deadline, "its default service account never came");
         tokio::time::sleep(PAUSE).await;
     }
