@@ -18,14 +18,13 @@ pub struct Difference {
 
 /// Where `ran` departs from `recording`. A silent step that failed is a difference too.
 pub fn compare(recording: &Recording, ran: &Ran) -> Vec<Difference> {
-    let mut recorded = recording.steps.iter();
     let mut found = Vec::new();
     for step in &ran.steps {
         let expected = match step.silent {
             true if !step.failed => continue,
             true => Outcome { out: "(succeeds)".to_owned(), ..Outcome::default() },
             false => {
-                let recorded = recorded.next().filter(|recorded| recorded.title == step.title);
+                let recorded = recording.steps.iter().find(|recorded| recorded.title == step.title);
                 let recorded = recorded.and_then(|recorded| recorded.outcomes.get(ran.version)).cloned();
                 recorded
                     .unwrap_or_else(|| Outcome { out: "(never recorded)".to_owned(), ..Outcome::default() })

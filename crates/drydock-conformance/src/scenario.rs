@@ -151,7 +151,13 @@ impl Reader {
         Ok(())
     }
 
-    fn step(&mut self, title: String, action: Action, silent: bool) {
+    /// A line that stands there again is told apart by a number, so that each has its own recording.
+    fn step(&mut self, line: String, action: Action, silent: bool) {
+        let numbered = |known: &str| {
+            known == line || known.strip_prefix(&line).is_some_and(|rest| rest.starts_with(" #"))
+        };
+        let before = self.scenario.steps.iter().filter(|step| numbered(&step.title)).count();
+        let title = if before == 0 { line } else { format!("{line} #{}", before + 1) };
         self.scenario.steps.push(Step { title, action, until: self.until.take(), silent });
     }
 
@@ -203,6 +209,13 @@ mod tests {
         let Action::Request(request) = &scenario.steps[2].action else { panic!("no request") };
         assert_eq!(request.headers, [("Content-Type".to_owned(), "application/json".to_owned())]);
         assert_eq!(request.body, "{\"Kind: 1\n");
+    }
+
+    #[test]
+    fn a_step_that_stands_there_again_is_numbered() {
+        let scenario = Scenario::parse("x", "$ kubectl get x\n$ kubectl get x\n$ kubectl get x\n").unwrap();
+        let titles: Vec<&str> = scenario.steps.iter().map(|step| step.title.as_str()).collect();
+        assert_eq!(titles, ["$ kubectl get x", "$ kubectl get x #2", "$ kubectl get x #3"]);
     }
 
     #[test]

@@ -32,8 +32,8 @@ use tokio_util::sync::CancellationToken;
 use crate::cache::{Cache, Meta};
 use crate::key::Key;
 
-/// Who we are in `managedFields`.
-const FIELD_MANAGER: &str = "drydock-controllers";
+/// Who we are in `managedFields`: the name that tools know, since some leave its fields alone.
+const FIELD_MANAGER: &str = "kube-controller-manager";
 const FIRST_WATCH_RETRY: Duration = Duration::from_millis(10);
 const LAST_WATCH_RETRY: Duration = Duration::from_secs(10);
 
@@ -166,6 +166,15 @@ impl<K: Object> Kind<K> {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
         let patched = self.api(key).patch(&key.name, &params, &Patch::Merge(patch)).await;
         patched.map(|object| self.remember(object)).map_err(|source| self.lost("update", key, source))
+    }
+
+    /// Sends a JSON merge patch through the status door, which moves no generation.
+    pub async fn patch_status(&self, key: &Key, patch: Value) -> Result<Arc<K>, WriteError> {
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        let patched = self.api(key).patch_status(&key.name, &params, &Patch::Merge(patch)).await;
+        patched
+            .map(|object| self.remember(object))
+            .map_err(|source| self.lost("update status of", key, source))
     }
 
     pub async fn replace(&self, object: &K) -> Result<Arc<K>, WriteError> {

@@ -190,7 +190,9 @@ pub(crate) async fn admit(
     if to_main && custom::is_definition(&cx.kind) {
         custom::settle(&cx.server, &mut new);
     }
-    if let Some(generation) = cx.kind.next_generation(&new, old) {
+    if (to_main || old.is_none())
+        && let Some(generation) = cx.kind.next_generation(&new, old)
+    {
         meta::set(&mut new, "generation", Some(generation.into()));
     }
     refused.extend(cx.kind.validate(&new, old));
@@ -271,13 +273,13 @@ fn own_kept_metadata(new: &mut Value, old: &Value) {
 /// A write through one door leaves alone what belongs to another.
 fn keep_other_doors(cx: &Cx, new: &mut Value, old: &Value) {
     if cx.path.subresource == "status" {
-        let (status, owners) = (new.get("status").cloned(), new["metadata"].get("managedFields").cloned());
+        let (status, metadata) = (new.get("status").cloned(), new["metadata"].clone());
         *new = old.clone();
         meta::carry_over_field(new, Some(&json!({ "status": status })), "status");
         if new["status"].is_null() {
             meta::carry_over_field(new, None, "status");
         }
-        meta::set(new, "managedFields", owners);
+        keep_metadata(cx, new, metadata);
     } else if certificates::is_approval(cx) {
         let conditions = new.pointer("/status/conditions").cloned();
         let owners = new["metadata"].get("managedFields").cloned();
@@ -289,6 +291,20 @@ fn keep_other_doors(cx: &Cx, new: &mut Value, old: &Value) {
     } else if cx.kind.has_status() && cx.path.subresource != "binding" {
         // Binding alone changes both: the node, and the condition that says so.
         meta::carry_over_field(new, Some(old), "status");
+    }
+}
+
+/// Of a status write, built-in kinds take the metadata too: a Deployment's revision comes that way, its labels do not.
+/// Custom kinds take who owns the fields, and nothing else.
+fn keep_metadata(cx: &Cx, new: &mut Value, written: Value) {
+    if cx.kind.custom().is_some() {
+        meta::set(new, "managedFields", written.get("managedFields").cloned());
+        return;
+    }
+    let labels = new["metadata"].get("labels").cloned();
+    new["metadata"] = written;
+    if cx.kind.is("apps", "deployments") {
+        meta::set(new, "labels", labels);
     }
 }
 

@@ -145,7 +145,7 @@ async fn act(cx: &Cx, observed: &Observed, plan: &Plan) -> Result<Option<News>, 
     }
     if let Some(revision) = &plan.revision {
         let patch = json!({ "metadata": { "annotations": { REVISION: revision } } });
-        cx.kinds.deployments.patch(&Key::of(&observed.deployment.metadata), patch).await?;
+        cx.kinds.deployments.patch_status(&Key::of(&observed.deployment.metadata), patch).await?;
     }
     Ok(news)
 }
