@@ -31,6 +31,7 @@ static RULES: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         (r"(Too large resource version: \d+, current: )\d+", "$1<rv>"),
         (r#"(?m)^( +)"\d{1,3}s"(,?)$"#, "$1\"<age>\"$2"),
         (r#"("serverAddress": ")[^"]*"#, "$1<address>"),
+        (r"\b(kubernetes|drydock)-admin\b", "<admin>"),
         (r"X509SHA256=[0-9a-f]{64}", "X509SHA256=<digest>"),
         (r"\b10\.\d+\.\d+\.\d+\b", "<ip>"),
         (r"\b3[0-2]\d{3}\b", "<nodeport>"),
