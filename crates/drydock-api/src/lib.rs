@@ -12,6 +12,7 @@ mod auth;
 mod bootstrap;
 mod bounds;
 mod certificates;
+mod counts;
 mod custom;
 mod discovery;
 mod expiry;

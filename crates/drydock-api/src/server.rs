@@ -24,6 +24,7 @@ use crate::auth::token::TokenCache;
 use crate::auth::{self, Attributes, MASTERS, User};
 pub(crate) use crate::bounds::Permit;
 use crate::bounds::{Bounds, Sort};
+use crate::counts::{Begun, Counts};
 use crate::node::NodeBackend;
 use crate::pki::Pki;
 use crate::request::{Query, ResourcePath, Target};
@@ -107,6 +108,7 @@ pub(crate) struct Server {
     pub node: Arc<dyn NodeBackend>,
     pub custom: custom::Registry,
     pub documents: openapi::Documents,
+    pub counts: Counts,
     /// Held while a Service's addresses are chosen and stored, so that none is given twice.
     pub service_addresses: Mutex<()>,
     /// Held from counting what a namespace uses until the object that was counted for is stored.
@@ -176,6 +178,7 @@ impl Api {
             audit: audit.transpose()?,
             custom: custom::Registry::default(),
             documents: openapi::Documents::default(),
+            counts: Counts::default(),
             service_addresses: Mutex::new(()),
             quota: Mutex::new(()),
             policy: PolicyCache::default(),
@@ -253,6 +256,7 @@ impl Server {
     pub(crate) async fn answer(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
         let is_head = request.method() == Method::HEAD;
         let wishes = Wishes::of(&request);
+        let begun = Begun::of(request.method(), request.uri(), |path| self.serves(path));
         let mut record = Record::of(self.audit.as_ref(), &request, self.now());
         let outcome = self.clone().handle(request, &mut record.story).await;
         record.end(&outcome, self.now());
@@ -262,6 +266,7 @@ impl Server {
             }
             wire::error(&error)
         });
+        self.counts.end(begun, response.status());
         response = wishes.fulfil(response);
         if is_head {
             *response.body_mut() = Body::empty();
@@ -295,6 +300,14 @@ impl Server {
             }
             Target::Resource(path) => self.handle_resource(story, path, query, request).await,
         }
+    }
+
+    /// Whether a path names something that is counted by name.
+    fn serves(&self, path: &ResourcePath) -> bool {
+        let kind = self.kind(&path.group, &path.version, &path.plural);
+        let is_plain =
+            path.subresource.len() < 32 && path.subresource.bytes().all(|b| b.is_ascii_lowercase());
+        is_plain && (kind.is_some() || review::is_review(path))
     }
 
     /// Long paths and queries cost before anything is decided.
@@ -351,17 +364,16 @@ impl Server {
         let kind = self.kind(&path.group, &path.version, &path.plural).ok_or_else(ApiError::no_such_path)?;
         let (mut parts, body) = request.into_parts();
         let user = Arc::new(user);
-        let cx =
-            Cx {
-                now: self.now(),
-                server: self.clone(),
-                user,
-                path,
-                kind,
-                query,
-                headers: parts.headers,
-                warnings: Warnings::default(),
-            };
+        let cx = Cx {
+            now: self.now(),
+            server: self.clone(),
+            user,
+            path,
+            kind,
+            query,
+            headers: parts.headers,
+            warnings: Warnings::default(),
+        };
         if long_running {
             let upgrade = parts.extensions.remove::<OnUpgrade>();
             return resource::stream(cx, verb, permit, upgrade).await;

@@ -39,6 +39,10 @@ pub(crate) fn answer(
             let answer = health::answer(check, &rest.join("/"), request.uri());
             Ok(answer.unwrap_or_else(no_page))
         }
+        ["metrics"] => {
+            let text = server.counts.text();
+            Ok(wire::bytes_as(StatusCode::OK, text, "text/plain; version=0.0.4; charset=utf-8"))
+        }
         ["version"] => found(Some(version())),
         ["api"] => roots(server, request.headers(), true),
         ["apis"] => roots(server, request.headers(), false),
@@ -113,7 +117,7 @@ fn root_paths(server: &Server) -> Vec<String> {
         let versions = versions.iter().map(move |version| format!("/{}", home(group, version)));
         std::iter::once(own).chain(versions)
     });
-    let fixed = ["/apis", "/apis/", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/version"];
+    let fixed = ["/apis", "/apis/", "/metrics", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/version"];
     let mut paths: Vec<String> = fixed.into_iter().map(str::to_owned).chain(served).collect();
     for check in ["healthz", "livez", "readyz"] {
         paths.push(format!("/{check}"));

@@ -102,3 +102,13 @@ async fn paths_that_nothing_serves_are_plainly_not_found() {
     let paths = get(&world, "/", &[]).await.json();
     assert!(paths["paths"].as_array().unwrap().contains(&json!("/apis/apps/v1")));
 }
+
+#[tokio::test]
+async fn requests_are_counted_for_prometheus() {
+    let world = world().await;
+    get(&world, "/api/v1/namespaces/default/configmaps/none", &[]).await;
+    let metrics = get(&world, "/metrics", &[]).await;
+    assert_eq!(metrics.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    let line = "apiserver_request_total{code=\"404\",component=\"apiserver\",dry_run=\"\",group=\"\",resource=\"configmaps\",scope=\"resource\",subresource=\"\",verb=\"GET\",version=\"v1\"} 1\n";
+    assert!(metrics.text().contains(line), "{}", metrics.text());
+}
