@@ -137,6 +137,8 @@ impl Registry {
         let name = meta::name(definition).to_owned();
         let known = self.definition(&name).filter(|known| known.uid == meta::uid(definition));
         let gate = known.map(|known| known.gate.clone()).unwrap_or_default();
+        let served = CustomKind::all(definition);
+        let storage = served.iter().find(|kind| kind.version == kind.storage_version).cloned();
         let entry = Definition {
             uid: meta::uid(definition).to_owned(),
             group: definition["spec"]["group"].as_str().unwrap_or("").to_owned(),
@@ -145,8 +147,8 @@ impl Registry {
             established: names::has_condition(definition, "Established"),
             fingerprint: custom::openapi::fingerprint(definition),
             terminating: meta::is_deleting(definition),
-            served: CustomKind::all(definition),
-            storage: CustomKind::stored(definition),
+            storage: storage.or_else(|| CustomKind::stored(definition)),
+            served,
             gate,
         };
         self.write().insert(name, Arc::new(entry));

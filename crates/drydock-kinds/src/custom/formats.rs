@@ -143,7 +143,7 @@ fn is_isbn10(text: &str) -> bool {
     let values: Option<Vec<u32>> = text.bytes().enumerate().map(value).collect();
     values.filter(|values| values.len() == 10).is_some_and(|values| {
         let sum: u32 = (1..).zip(values).map(|(weight, value)| weight * value).sum();
-        sum % 11 == 0
+        sum.is_multiple_of(11)
     })
 }
 
@@ -153,7 +153,7 @@ fn is_isbn13(text: &str) -> bool {
     values.filter(|values| values.len() == 13).is_some_and(|values| {
         let sum: u32 =
             values.iter().zip([1, 3].into_iter().cycle()).map(|(value, weight)| value * weight).sum();
-        sum % 10 == 0
+        sum.is_multiple_of(10)
     })
 }
 

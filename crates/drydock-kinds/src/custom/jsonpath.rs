@@ -48,10 +48,7 @@ impl JsonPath {
 
     /// The path as plain field names, when it is no more than that.
     pub(crate) fn fields(&self) -> Option<Vec<&str>> {
-        let name = |step: &Step| match step {
-            Step::Field(_) => true,
-            _ => false,
-        };
+        let name = |step: &Step| matches!(step, Step::Field(_));
         self.steps.iter().all(name).then(|| {
             let names = self.steps.iter().filter_map(|step| match step {
                 Step::Field(name) => Some(name.as_str()),
