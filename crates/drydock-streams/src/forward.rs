@@ -21,6 +21,8 @@ use crate::{Duplex, Transport};
 
 /// How long the second stream of a pair may take.
 const CREATION: Duration = Duration::from_secs(30);
+/// How long a client may still send to a pod that has closed its own half.
+const HALF_OPEN: Duration = Duration::from_secs(1);
 const PIECE_BYTES: usize = 32 << 10;
 /// More ports in one query are a mistake; each takes two of the 256 channels.
 pub const MAX_PORTS: usize = 100;
@@ -147,24 +149,25 @@ async fn pair(stream: Stream, waiting: &mut HashMap<String, Waiting>) -> Option<
     None
 }
 
-async fn connection(data: Stream, mut error: Stream, port: u16, about: About, connect: Connect) {
-    let result = match connect(port).await {
-        Ok(mut connection) => {
-            let Stream { mut reader, mut writer, .. } = data;
-            exchange(&mut reader, &mut writer, &mut connection).await.map_err(|error| error.to_string())
+async fn connection(mut data: Stream, mut error: Stream, port: u16, about: About, connect: Connect) {
+    match connect(port).await {
+        Ok(mut pod) => {
+            // That a connection broke is no news to those who use it, and kubectl would end all others with it.
+            if let Err(error) = exchange(&mut data.reader, &mut data.writer, &mut pod).await {
+                tracing::debug!(%error, port, "a forwarded connection broke");
+                data.reset(reset::CANCEL).await;
+            }
         }
         Err(why) => {
             data.reset(reset::CANCEL).await;
-            Err(why)
+            let _ = error.writer.write_all(about.failed(port, &why).as_bytes()).await;
         }
-    };
-    if let Err(why) = result {
-        let _ = error.writer.write_all(about.failed(port, &why).as_bytes()).await;
     }
     let _ = error.writer.shutdown().await;
 }
 
-/// Both directions until both have ended; the end of one is passed on at once.
+/// Both directions until the pod has hung up; the end of one is passed on at once. kubectl keeps its side open until it
+/// is told that the pod's is closed, so that is not waited for longer than [`HALF_OPEN`].
 async fn exchange(
     reader: &mut (impl AsyncRead + Unpin),
     writer: &mut (impl AsyncWrite + Unpin),
@@ -182,7 +185,17 @@ async fn exchange(
         let _ = writer.shutdown().await;
         Ok::<_, io::Error>(())
     };
-    tokio::try_join!(out, back).map(drop)
+    let (mut out, mut back) = (std::pin::pin!(out), std::pin::pin!(back));
+    tokio::select! {
+        ended = &mut back => {
+            ended?;
+            tokio::time::timeout(HALF_OPEN, out).await.unwrap_or(Ok(()))
+        }
+        ended = &mut out => {
+            ended?;
+            back.await
+        }
+    }
 }
 
 async fn copy(from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {

@@ -65,7 +65,7 @@ impl std::fmt::Display for Status {
                 writeln!(f, "api       {api_url}")?;
                 writeln!(f, "ingress   http://*.localhost:{http_port}")?;
                 f.write_str(
-                    "not yet   egress from pods to the internet, exec and port-forward, NetworkPolicy",
+                    "not yet   egress from pods to the internet, NetworkPolicy",
                 )
             }
         }

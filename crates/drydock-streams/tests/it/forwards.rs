@@ -83,6 +83,25 @@ async fn the_same_works_inside_a_websocket() {
 }
 
 #[tokio::test]
+async fn a_pod_that_hangs_up_ends_a_connection_whose_client_keeps_its_side_open() {
+    let hang_up: Connect = Arc::new(|_| {
+        Box::pin(async {
+            let (here, mut there) = tokio::io::duplex(1024);
+            tokio::spawn(async move { there.write_all(b"bye").await });
+            Ok(Box::new(here) as Box<dyn Duplex>)
+        })
+    });
+    let (here, there) = tokio::io::duplex(8 << 10);
+    let about = About { pod: "web".into(), uid: "u1".into() };
+    let transport = Transport::Spdy("portforward.k8s.io");
+    tokio::spawn(forward::serve(there, transport, vec![], about, Limits::default(), hang_up));
+    let mut peer = Peer::new(here);
+    open(&mut peer, 1, "0", "7").await;
+    peer.until(|peer| peer.ended.contains(&3) && peer.ended.contains(&1)).await;
+    assert_eq!(peer.text(3), "bye");
+}
+
+#[tokio::test]
 async fn a_refused_connection_is_told_and_the_others_go_on() {
     let mut peer = Peer::new(connect(Transport::Spdy("portforward.k8s.io"), vec![]));
     open(&mut peer, 1, "0", "80").await;
