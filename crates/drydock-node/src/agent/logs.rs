@@ -74,6 +74,7 @@ async fn read(path: &Path, options: &LogOptions, live: &Live, sink: &Sink) -> st
     let mut printer = Printer::new(options);
     let mut pending = BytesMut::new();
     let mut poll = POLL_FIRST;
+    let mut next = None;
     loop {
         // Asked before reading: what is written before the end is then read after it.
         let running = live.contains(path);
@@ -88,7 +89,19 @@ async fn read(path: &Path, options: &LogOptions, live: &Live, sink: &Sink) -> st
             poll = POLL_FIRST;
             continue;
         }
-        if !options.follow || !running {
+        if !options.follow {
+            return Ok(());
+        }
+        if let Some(newer) = next.take() {
+            file = newer;
+            continue;
+        }
+        next = successor(path, &file).await;
+        if next.is_some() {
+            // Lines that came between the last look and the move are still to be read.
+            continue;
+        }
+        if !running {
             return Ok(());
         }
         tokio::select! {
@@ -96,6 +109,15 @@ async fn read(path: &Path, options: &LogOptions, live: &Live, sink: &Sink) -> st
             () = tokio::time::sleep(poll) => poll = (poll * 2).min(POLL_MAX),
         }
     }
+}
+
+/// The file that took the place of one that was full and moved aside.
+async fn successor(path: &Path, file: &tokio::fs::File) -> Option<tokio::fs::File> {
+    use std::os::unix::fs::MetadataExt as _;
+    let known = file.metadata().await.ok()?;
+    let newer = tokio::fs::File::open(path).await.ok()?;
+    let found = newer.metadata().await.ok()?;
+    ((known.dev(), known.ino()) != (found.dev(), found.ino())).then_some(newer)
 }
 
 /// Turns CRI lines into what a person asked for.
@@ -297,6 +319,31 @@ mod tests {
         live.end(&path);
         assert_eq!(collect(receiver).await, "two\n");
         std::fs::remove_file(path).unwrap();
+    }
+
+    #[tokio::test]
+    async fn following_goes_on_in_the_next_file_when_one_is_full() {
+        let path = file("moved", "2026-11-21T08:00:00Z stdout F one\n");
+        let live = Live::default();
+        live.begin(path.clone());
+        let options = LogOptions { follow: true, ..LogOptions::default() };
+        let mut receiver = stream(path.clone(), options, live.clone());
+        assert_eq!(receiver.recv().await.unwrap().unwrap(), "one\n");
+        let older = path.with_extension("1");
+        let mut log = std::fs::File::options().append(true).open(&path).unwrap();
+        std::fs::rename(&path, &older).unwrap();
+        std::io::Write::write_all(&mut log, b"2026-11-21T08:00:01Z stdout F two\n").unwrap();
+        std::fs::write(&path, "2026-11-21T08:00:02Z stdout F three\n").unwrap();
+        live.end(&path);
+        assert_eq!(collect(receiver).await, "two\nthree\n");
+        std::fs::remove_file(path).unwrap();
+        std::fs::remove_file(older).unwrap();
+    }
+
+    #[tokio::test]
+    async fn one_of_the_outputs_can_be_had_alone() {
+        let options = LogOptions { output: Some(Output::Stderr), ..LogOptions::default() };
+        check("stderr", options, "two\n").await;
     }
 
     #[test]
