@@ -87,6 +87,14 @@ pub(crate) async fn patch(cx: &Cx, body: Body) -> Result<Response<Body>, ApiErro
     Ok(wire::warn(cx.reply(StatusCode::OK, stored)?, &warnings))
 }
 
+/// An object after a patch of any form that needs no field managers.
+pub(crate) fn patch_object(cx: &Cx, base: Value, bytes: &[u8]) -> Result<Value, ApiError> {
+    match Form::of(cx)? {
+        Form::Apply => Err(ApiError::not_implemented("server-side apply of this subresource")),
+        form => Patch::read(form, bytes)?.on(cx, base),
+    }
+}
+
 /// Merges a patch into something that is no stored object, such as a Scale, which has no lists: all kinds of merge
 /// patch mean the same for it.
 pub(crate) fn patch_value(cx: &Cx, base: Value, bytes: &[u8]) -> Result<Value, ApiError> {

@@ -4,6 +4,7 @@
 //! `status` is not here: it is the object through another door (see `resource::admit`).
 
 mod command;
+mod ephemeral;
 mod forward;
 mod log;
 mod pod;
@@ -61,6 +62,7 @@ pub const EXTRAS: &[Extra] = &[
     extra("namespaces", "finalize", ("", "v1", "Namespace"), &["update"]),
     extra("pods", "attach", ("", "v1", "PodAttachOptions"), &["create", "get"]),
     extra("pods", "binding", ("", "v1", "Binding"), &["create"]),
+    extra("pods", "ephemeralcontainers", ("", "v1", "Pod"), &["get", "patch", "update"]),
     extra("pods", "eviction", ("policy", "v1", "Eviction"), &["create"]),
     extra("pods", "exec", ("", "v1", "PodExecOptions"), &["create", "get"]),
     extra("pods", "log", ("", "v1", "Pod"), &["get"]),
@@ -74,6 +76,9 @@ pub(crate) async fn answer(cx: &Cx, verb: &str, body: Body) -> Result<Response<B
             scale::answer(cx, verb, body).await
         }
         ("", "pods", "binding", "create") => pod::bind(cx, body).await,
+        ("", "pods", "ephemeralcontainers", "get" | "patch" | "update") => {
+            ephemeral::answer(cx, verb, body).await
+        }
         ("", "pods", "eviction", "create") => pod::evict(cx, body).await,
         ("", "serviceaccounts", "token", "create") => token::create(cx, body).await,
         ("", "namespaces", "finalize", "update") => finalize(cx, body).await,

@@ -53,8 +53,8 @@ pub use images::{ImageError, Images, PullPolicy, ReadyImage, StoreImages};
 pub use logs::{LogOptions, Output};
 pub use machine::{Capacity, KUBERNETES_VERSION};
 pub use spec::ClusterDns;
-pub use usage::{PodUsage, Sample, Usage};
 pub use streams::{PodName, StreamError};
+pub use usage::{PodUsage, Sample, Usage};
 
 /// Secrets of releases hold whole charts; no pod mounts them and nobody waits for them.
 const NOT_RELEASES: &str = "type!=helm.sh/release.v1";
@@ -235,7 +235,8 @@ fn which_run(object: &Pod, pod: &str, options: &LogOptions) -> Result<(String, i
             }
         },
     };
-    if !track::roles(&spec).any(|(c, _)| c.name == container) {
+    let added = track::ephemeral(&spec).any(|c| c.name == container);
+    if !added && !track::roles(&spec).any(|(c, _)| c.name == container) {
         return Err(LogError::NoContainer { pod, container });
     }
     let status = object.status.clone().unwrap_or_default();
@@ -243,7 +244,8 @@ fn which_run(object: &Pod, pod: &str, options: &LogOptions) -> Result<(String, i
         .init_container_statuses
         .into_iter()
         .flatten()
-        .chain(status.container_statuses.into_iter().flatten());
+        .chain(status.container_statuses.into_iter().flatten())
+        .chain(status.ephemeral_container_statuses.into_iter().flatten());
     let Some(known) = lists.find(|c| c.name == container) else {
         return Err(LogError::NotStarted { pod, container, reason: "ContainerCreating".to_owned() });
     };

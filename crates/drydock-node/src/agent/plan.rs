@@ -56,7 +56,25 @@ pub fn next(view: &View<'_>) -> Step {
             None => Step::SetUp,
         };
     }
+    if let Some(step) = look_inside(view, &mut wake) {
+        return step;
+    }
     start(view, wake)
+}
+
+/// Ephemeral containers run once, as soon as their image is there, whatever the others do.
+fn look_inside(view: &View<'_>, wake: &mut Option<Instant>) -> Option<Step> {
+    let idle = |track: &Track| {
+        track.role == Role::Ephemeral && track.runs == 0 && matches!(track.phase, Phase::Waiting { .. })
+    };
+    for (name, track) in view.tracks.iter().filter(|(_, track)| idle(track) && !track.pulling) {
+        if track.is_due(view.now) {
+            let fetched = track.image.is_some();
+            return Some(if fetched { Step::Start(name.clone()) } else { Step::Pull(name.clone()) });
+        }
+        *wake = track.retry_at.map_or(*wake, |at| earlier(*wake, at));
+    }
+    None
 }
 
 /// The end of the pod, once its containers and restart policy leave nothing to do.
@@ -78,6 +96,7 @@ pub fn outcome(spec: &PodSpec, tracks: &Tracks) -> Option<Outcome> {
                 failed |= exited.code != 0;
             }
             (Role::Main, _) => return None,
+            (Role::Ephemeral, _) => {}
         }
     }
     Some(if failed { Outcome::Failed } else { Outcome::Succeeded })
@@ -149,6 +168,8 @@ fn start(view: &View<'_>, mut wake: Option<Instant>) -> Step {
             }
             (Phase::Exited(_), Role::Sidecar) => (true, initialized),
             (Phase::Waiting { .. }, _) => (true, role == Role::Main || initialized),
+            // Never among the declared ones; see `look_inside`.
+            (Phase::Exited(_), Role::Ephemeral) => (false, true),
         };
         // An init container that has done its work is not done again while others restart.
         let may_start = may_start && !(role == Role::Init && initialized);
@@ -179,7 +200,7 @@ pub fn is_initialized(spec: &PodSpec, tracks: &Tracks) -> bool {
             match role {
                 Role::Init => track.and_then(Track::exited).is_some_and(|e| e.code == 0),
                 Role::Sidecar => track.is_some_and(|t| t.running().is_some() && t.started),
-                Role::Main => true,
+                Role::Main | Role::Ephemeral => true,
             }
         })
 }
@@ -199,7 +220,8 @@ mod tests {
     use super::super::track::{Exited, Running};
     use super::*;
 
-    /// Containers are `name:state`; a name with `i` in front is an init container, with `s` a sidecar. States:
+    /// Containers are `name:state`; a name with `i` in front is an init container, with `s` a sidecar,
+    /// with `e` an ephemeral one. States:
     /// `new`, `pulling`, `image`, `run`, `up` (started), `stopping`, `exit<code>`, `crash<code>` (backing off).
     #[track_caller]
     fn check(policy: &str, containers: &str, deleting: bool, set_up: bool, expect: &str) {
@@ -211,12 +233,14 @@ mod tests {
             let role = match &name[..1] {
                 "i" => Role::Init,
                 "s" => Role::Sidecar,
+                "e" => Role::Ephemeral,
                 _ => Role::Main,
             };
             match role {
                 Role::Init => init.push(json!({"name": name})),
                 Role::Sidecar => init.push(json!({"name": name, "restartPolicy": "Always"})),
                 Role::Main => mains.push(json!({"name": name})),
+                Role::Ephemeral => {}
             }
             tracks.insert(name.to_owned(), track(role, state, now));
         }
@@ -306,6 +330,13 @@ mod tests {
     #[test]
     fn a_finished_init_container_is_not_run_again_when_the_main_one_restarts() {
         check("Always", "i1:exit0 a:exit1", false, true, "start a");
+    }
+    #[test]
+    fn an_ephemeral_container_runs_once_and_nothing_depends_on_it() {
+        check("Always", "a:run e:new", false, true, "pull e");
+        check("Always", "a:run e:image", false, true, "start e");
+        check("Always", "a:run e:exit1", false, true, "wait");
+        check("Never", "a:exit0 e:run", false, true, "finish");
     }
     #[test]
     fn restart_follows_the_policy() {

@@ -162,6 +162,7 @@ pub fn container(run: &Run<'_>) -> Result<ContainerSpec, ConfigError> {
         read_only_root: context.read_only_root_filesystem == Some(true),
         security: security(run),
         resources: resources(run),
+        share_pid_with: target(run),
         tty: container.tty == Some(true),
         stdin: container.stdin == Some(true),
         stdin_once: container.stdin_once == Some(true),
@@ -175,6 +176,13 @@ pub fn container(run: &Run<'_>) -> Result<ContainerSpec, ConfigError> {
             (LABEL_STOP_SIGNAL.to_owned(), image.stop_signal.clone().unwrap_or_default()),
         ]),
     })
+}
+
+/// The running container whose processes an ephemeral one shall see.
+fn target(run: &Run<'_>) -> Option<String> {
+    let mut added = run.pod.spec.as_ref()?.ephemeral_containers.iter().flatten();
+    let target = added.find(|one| one.name == run.container.name)?.target_container_name.as_deref()?;
+    super::Agent::container_id(run.pod, target)
 }
 
 /// `command` replaces entrypoint and default arguments, `args` the default arguments only.

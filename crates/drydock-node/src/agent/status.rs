@@ -15,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::plan::{self, Outcome};
 use super::quantity;
-use super::track::{CRASH_LOOP, Exited, Phase, Role, Track, Tracks, roles};
+use super::track::{CRASH_LOOP, Exited, Phase, Role, Track, Tracks, ephemeral, roles};
 
 const OURS: [&str; 5] =
     ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
@@ -57,12 +57,19 @@ pub fn compute(view: &View<'_>) -> PodStatus {
         start_time: before.start_time.or_else(|| Some(seconds(view.now))),
         init_container_statuses: statuses(|role| role != Role::Main),
         container_statuses: statuses(|role| role == Role::Main),
+        ephemeral_container_statuses: ephemeral_statuses(view, &spec),
         qos_class: Some(qos_class(view.pod).to_owned()),
         observed_generation: view.pod.metadata.generation,
         reason: before.reason,
         message: before.message,
         ..PodStatus::default()
     }
+}
+
+fn ephemeral_statuses(view: &View<'_>, spec: &PodSpec) -> Option<Vec<ContainerStatus>> {
+    let list: Vec<_> =
+        ephemeral(spec).filter_map(|c| container_status(view, spec, &c.name, &c.image, true)).collect();
+    (!list.is_empty()).then_some(list)
 }
 
 fn phase(view: &View<'_>, spec: &PodSpec) -> &'static str {
@@ -149,6 +156,7 @@ fn container_status(
 fn backs_off(view: &View<'_>, spec: &PodSpec, track: &Track) -> bool {
     let restarts = match track.role {
         Role::Sidecar => true,
+        Role::Ephemeral => false,
         Role::Init => {
             spec.restart_policy.as_deref() != Some("Never") && track.exited().is_some_and(|e| e.code != 0)
         }
@@ -174,6 +182,7 @@ fn is_ready(track: &Track) -> bool {
     match track.role {
         Role::Init => track.exited().is_some_and(|e| e.code == 0),
         Role::Sidecar | Role::Main => track.running().is_some() && track.ready,
+        Role::Ephemeral => false,
     }
 }
 

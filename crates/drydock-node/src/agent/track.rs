@@ -97,6 +97,8 @@ pub enum Role {
     /// An init container with `restartPolicy: Always`: runs beside the others.
     Sidecar,
     Main,
+    /// Added to a pod that runs, to look at it. Runs once, and the pod's life does not depend on it.
+    Ephemeral,
 }
 
 #[derive(Clone, Debug)]
@@ -197,6 +199,12 @@ pub fn roles(spec: &PodSpec) -> impl Iterator<Item = (&Container, Role)> {
     init.chain(spec.containers.iter().map(|c| (c, Role::Main)))
 }
 
+/// The containers that were added to a running pod, in the form all others have.
+pub fn ephemeral(spec: &PodSpec) -> impl Iterator<Item = Container> {
+    let all = spec.ephemeral_containers.iter().flatten();
+    all.filter_map(|one| serde_json::from_value(serde_json::to_value(one).ok()?).ok())
+}
+
 /// Fresh tracks that remember what the pod's status in the API says of earlier runs.
 pub fn recall(pod: &Pod) -> Tracks {
     let mut tracks = Tracks::new();
@@ -207,13 +215,15 @@ pub fn recall(pod: &Pod) -> Tracks {
         .into_iter()
         .flatten()
         .chain(status.container_statuses.into_iter().flatten())
+        .chain(status.ephemeral_container_statuses.into_iter().flatten())
         .collect();
-    for (container, role) in roles(spec) {
+    let all = roles(spec).map(|(container, role)| (container.name.clone(), role));
+    for (name, role) in all.chain(ephemeral(spec).map(|container| (container.name, Role::Ephemeral))) {
         let mut track = Track::new(role);
-        if let Some(status) = known.iter().find(|s| s.name == container.name) {
+        if let Some(status) = known.iter().find(|s| s.name == name) {
             remember(&mut track, status, pod);
         }
-        tracks.insert(container.name.clone(), track);
+        tracks.insert(name, track);
     }
     tracks
 }

@@ -31,7 +31,7 @@ impl Worker {
     /// The hook is done: startup first, then the other probes.
     fn after_hook(&mut self, name: &str, container: &Container, started_at: Timestamp) {
         let Some(track) = self.tracks.get_mut(name) else { return };
-        if track.role == Role::Init {
+        if matches!(track.role, Role::Init | Role::Ephemeral) {
             return;
         }
         match &container.startup_probe {

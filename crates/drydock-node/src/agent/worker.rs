@@ -26,7 +26,7 @@ use super::plan::{self, Step};
 use super::pulse::{Changed, Kind};
 use super::spec;
 use super::status;
-use super::track::{Phase, Tracks, recall, roles};
+use super::track::{Phase, Role, Track, Tracks, ephemeral, recall, roles};
 use super::volumes::{Maker, Volumes};
 use crate::protocol::{ContainerStatus, SandboxStatus};
 
@@ -163,7 +163,8 @@ impl Worker {
     }
 
     pub(super) fn container(&self, name: &str) -> Option<Container> {
-        roles(&self.spec).find(|(c, _)| c.name == name).map(|(c, _)| c.clone())
+        let declared = roles(&self.spec).find(|(c, _)| c.name == name).map(|(c, _)| c.clone());
+        declared.or_else(|| ephemeral(self.pod.spec.as_ref()?).find(|c| c.name == name))
     }
 
     pub(super) fn event(&self, container: Option<&str>, tone: Tone, reason: &'static str, message: String) {
@@ -181,6 +182,9 @@ impl Worker {
             status.conditions =
                 Some(status::merge_conditions(status.conditions.unwrap_or_default(), foreign));
             pod.status = Some(status);
+        }
+        for added in pod.spec.iter().flat_map(ephemeral) {
+            self.tracks.entry(added.name).or_insert_with(|| Track::new(Role::Ephemeral));
         }
         self.pod = pod;
         let grace = self.pod.metadata.deletion_grace_period_seconds;

@@ -118,6 +118,9 @@ impl Node {
         else {
             return Err(refuse(RefusalKind::NotFound, format!("sandbox `{}` does not exist", spec.sandbox)));
         };
+        let target = spec.share_pid_with.as_ref().and_then(|id| self.containers.get(id));
+        let target = target.filter(|one| one.status.sandbox == spec.sandbox);
+        let target = target.and_then(|one| one.live.as_ref()?.init.as_ref()).map(AsFd::as_fd);
         let status = ContainerStatus {
             id: spec.id.clone(),
             sandbox: spec.sandbox.clone(),
@@ -143,7 +146,7 @@ impl Node {
                     cgroups: controllers.as_deref(),
                 },
             },
-            shared_pid: sandbox.first.as_ref().map(|first| first.handle.as_fd()),
+            shared_pid: target.or_else(|| sandbox.first.as_ref().map(|first| first.handle.as_fd())),
             status: status.clone(),
             status_file: &state_dir.join("status.json"),
         };

@@ -23,6 +23,8 @@ pub struct ContainerSpec {
     pub read_only_root: bool,
     pub security: Security,
     pub resources: Resources,
+    /// See the processes of this running container of the same sandbox, instead of its own only.
+    pub share_pid_with: Option<String>,
     /// Give it a terminal of its own, which is logged as stdout.
     pub tty: bool,
     /// Its input can be attached to; without a client it waits.

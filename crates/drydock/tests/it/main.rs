@@ -2,5 +2,6 @@
 
 mod attaching;
 mod commands;
+mod debugging;
 mod forwarding;
 mod world;
