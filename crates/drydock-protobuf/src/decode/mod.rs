@@ -5,14 +5,16 @@
 //!
 //! Bounds: nesting as deep as JSON may be, and a number of values, because two bytes can stand for a large structure.
 
+mod values;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Number, Value};
 
 use crate::PREFIX;
-use crate::scalar::{duration_text, is_zero_time, micro_time_text, time_text};
 use crate::table::{Field, Kind, Many, Message, table};
 use crate::wire::{Payload, Reader};
+use values::{At, duration, int_or_string, micro_time, quantity, single, time};
 
 /// Deepest nesting of objects and lists together; what is deeper could not be read back as JSON.
 const MAX_DEPTH: usize = 120;
@@ -409,37 +411,6 @@ impl<'b> Envelope<'b> {
     }
 }
 
-/// Where a value stands, for errors.
-#[derive(Clone, Copy)]
-struct At<'a> {
-    message: &'a Message,
-    field: &'a Field,
-}
-
-impl At<'_> {
-    fn name(self) -> String {
-        format!("{}.{}", self.message.short_name(), self.field.json)
-    }
-
-    fn bytes<'b>(self, payload: Payload<'b>) -> Result<&'b [u8], DecodeError> {
-        match payload {
-            Payload::Bytes(bytes) => Ok(bytes),
-            _ => Err(DecodeError::WireType { field: self.name() }),
-        }
-    }
-
-    fn text(self, bytes: &[u8]) -> Result<&str, DecodeError> {
-        std::str::from_utf8(bytes).map_err(|_| DecodeError::Text { field: self.name() })
-    }
-
-    fn integer(self, payload: Payload<'_>) -> Result<i64, DecodeError> {
-        match payload {
-            Payload::Varint(value) => Ok(value as i64),
-            _ => Err(DecodeError::WireType { field: self.name() }),
-        }
-    }
-}
-
 fn fill<'b>(text: &mut &'b str, fallback: &'b str) {
     if text.is_empty() {
         *text = fallback;
@@ -466,18 +437,6 @@ fn deeper(depth: usize) -> Result<usize, DecodeError> {
     if depth >= MAX_DEPTH { Err(DecodeError::TooDeep) } else { Ok(depth + 1) }
 }
 
-/// The bytes of field 1, which is all that some messages have.
-fn single<'b>(at: At<'_>, bytes: &'b [u8]) -> Result<Option<&'b [u8]>, DecodeError> {
-    let mut found = None;
-    let mut reader = Reader::new(bytes);
-    while let Some((number, payload)) = reader.next()? {
-        if number == 1 {
-            found = Some(at.bytes(payload)?);
-        }
-    }
-    Ok(found)
-}
-
 fn json(raw: &[u8], field: &str, depth: usize) -> Result<Value, DecodeError> {
     let value: Value = serde_json::from_slice(raw)
         .map_err(|error| DecodeError::Json { field: field.to_owned(), why: error.to_string() })?;
@@ -491,60 +450,4 @@ fn nesting(value: &Value) -> usize {
         Value::Object(fields) => 1 + fields.values().map(nesting).max().unwrap_or(0),
         _ => 0,
     }
-}
-
-fn seconds_and_nanos(at: At<'_>, bytes: &[u8]) -> Result<Option<(i64, i32)>, DecodeError> {
-    if bytes.is_empty() {
-        return Ok(None);
-    }
-    let (mut seconds, mut nanos) = (0, 0);
-    let mut reader = Reader::new(bytes);
-    while let Some((number, payload)) = reader.next()? {
-        match number {
-            1 => seconds = at.integer(payload)?,
-            2 => nanos = at.integer(payload)? as i32,
-            _ => {}
-        }
-    }
-    Ok((!is_zero_time(seconds, nanos)).then_some((seconds, nanos)))
-}
-
-fn time(at: At<'_>, bytes: &[u8]) -> Result<Value, DecodeError> {
-    let Some((seconds, _)) = seconds_and_nanos(at, bytes)? else { return Ok(Value::Null) };
-    time_text(seconds).map(Value::from).ok_or_else(|| DecodeError::Time { field: at.name() })
-}
-
-fn micro_time(at: At<'_>, bytes: &[u8]) -> Result<Value, DecodeError> {
-    let Some((seconds, nanos)) = seconds_and_nanos(at, bytes)? else { return Ok(Value::Null) };
-    micro_time_text(seconds, nanos).map(Value::from).ok_or_else(|| DecodeError::Time { field: at.name() })
-}
-
-fn duration(at: At<'_>, bytes: &[u8]) -> Result<Value, DecodeError> {
-    let mut nanos = 0;
-    let mut reader = Reader::new(bytes);
-    while let Some((number, payload)) = reader.next()? {
-        if number == 1 {
-            nanos = at.integer(payload)?;
-        }
-    }
-    Ok(Value::from(duration_text(nanos)))
-}
-
-fn quantity(at: At<'_>, bytes: &[u8]) -> Result<Value, DecodeError> {
-    let text = at.text(single(at, bytes)?.unwrap_or_default())?;
-    Ok(Value::from(if text.is_empty() { "0" } else { text }))
-}
-
-fn int_or_string(at: At<'_>, bytes: &[u8]) -> Result<Value, DecodeError> {
-    let (mut is_text, mut number_value, mut text) = (false, 0, "");
-    let mut reader = Reader::new(bytes);
-    while let Some((number, payload)) = reader.next()? {
-        match number {
-            1 => is_text = at.integer(payload)? != 0,
-            2 => number_value = at.integer(payload)? as i32,
-            3 => text = at.text(at.bytes(payload)?)?,
-            _ => {}
-        }
-    }
-    Ok(if is_text { Value::from(text) } else { Value::from(number_value) })
 }
