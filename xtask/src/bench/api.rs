@@ -17,6 +17,7 @@ use anyhow::{Context, bail};
 /// Go gives memory back late; weighing at once would count its garbage.
 const SETTLE: Duration = Duration::from_secs(5);
 const REFERENCE_PORT: &str = "18643";
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// Figures in the order of the table. Of rates more is better, of all else less.
@@ -86,11 +87,28 @@ struct Server(Child);
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let pid = self.0.id().to_string();
-        // Asked to stop, so that a script can stop what it started.
-        let _ = Command::new("kill").arg(&pid).status();
+        let mut family = children(self.0.id());
+        family.push(self.0.id());
+        signal("-TERM", &family);
+        let end = Instant::now() + ENDS_WITHIN;
+        while Instant::now() < end && !matches!(self.0.try_wait(), Ok(Some(_))) {
+            sleep(Duration::from_millis(20));
+        }
+        // A real API server takes its time with watches that nobody reads any more.
+        signal("-KILL", &family);
         let _ = self.0.wait();
     }
+}
+
+fn signal(signal: &str, processes: &[u32]) {
+    // Those that have ended already are told about on stderr, which nobody needs to read.
+    let mut kill = Command::new("kill");
+    let _ = kill.arg(signal).args(processes.iter().map(u32::to_string)).stderr(Stdio::null()).status();
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
 fn measure(load: &Path, command: impl Fn(&Path) -> Command) -> anyhow::Result<Figures> {
@@ -174,10 +192,8 @@ fn loaded(
 /// PSS of the server's processes in MB; a script that started them does not count.
 fn weigh(server: &Server) -> anyhow::Result<f64> {
     let pid = server.0.id();
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    let children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
     let mut bytes = 0.0;
-    for pid in std::iter::once(pid).chain(children) {
+    for pid in std::iter::once(pid).chain(children(pid)) {
         if fs::read_to_string(format!("/proc/{pid}/comm"))?.trim() == "bash" {
             continue;
         }
