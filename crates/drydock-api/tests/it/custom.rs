@@ -270,3 +270,52 @@ async fn names_that_are_taken_come_free_with_their_definition() {
     );
     established.await.unwrap();
 }
+
+#[tokio::test]
+async fn rules_are_evaluated_on_creation_and_on_transition() {
+    let world = world().await;
+    let mut definition = widgets();
+    definition["spec"]["versions"].as_array_mut().unwrap().pop();
+    let spec = &mut definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    spec["x-kubernetes-validations"] = json!([
+        { "rule": "self.replicas <= self.size", "messageExpression": "'at most ' + string(self.size) + ' replicas'" },
+        { "rule": "self.colour == oldSelf.colour", "message": "colour is immutable", "fieldPath": ".colour" },
+    ]);
+    definitions(&world).create(&PostParams::default(), &object(definition)).await.unwrap();
+    let widgets = widgets_in(&world, "v1");
+    let many = widget("a", json!({ "size": 2, "replicas": 3 }));
+    let error = widgets.create(&PostParams::default(), &many).await.unwrap_err();
+    let expect = "422 Widget.example.com \"a\" is invalid: spec: Invalid value: at most 2 replicas";
+    assert_eq!(refusal(error), expect);
+    widgets.create(&PostParams::default(), &widget("a", json!({ "size": 2 }))).await.unwrap();
+    let repaint = Patch::Merge(json!({ "spec": { "colour": "blue" } }));
+    let error = widgets.patch("a", &PatchParams::default(), &repaint).await.unwrap_err();
+    let expect = "422 Widget.example.com \"a\" is invalid: spec.colour: Invalid value: colour is immutable";
+    assert_eq!(refusal(error), expect);
+}
+
+#[tokio::test]
+async fn hostile_definitions_end_in_clear_errors() {
+    let world = world().await;
+    let refused = async |change: fn(&mut Value)| {
+        let mut definition = widgets();
+        change(&mut definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]);
+        let made = definitions(&world).create(&PostParams::default(), &object(definition)).await;
+        refusal(made.unwrap_err())
+    };
+    let pattern = refused(|fields| {
+        fields["spec"] = json!({ "type": "string", "pattern": "((a{1000}){1000}){1000}" });
+    });
+    assert!(pattern.await.contains("must be a valid regular expression, but isn't"));
+    let rule = refused(|fields| {
+        let rule = format!("{}true{}", "(".repeat(5000), ")".repeat(5000));
+        fields["spec"] = json!({ "type": "object", "x-kubernetes-validations": [{ "rule": rule }] });
+    });
+    assert!(rule.await.contains("expression recursion limit exceeded"));
+    let deep = refused(|fields| {
+        let nest = |inner: Value| json!({ "type": "array", "items": inner });
+        fields["spec"] = (0..100).fold(json!({ "type": "string" }), |inner, _| nest(inner));
+        fields["spec"]["items"]["items"] = json!({});
+    });
+    assert!(deep.await.contains("must not be empty for specified array items"));
+}
