@@ -7,7 +7,7 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{
     ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod,
-    ReplicationController, Service, ServiceAccount,
+    ReplicationController, ResourceQuota, Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -49,6 +49,7 @@ pub struct Kinds {
     pub root_cas: Arc<Kind<ConfigMap>>,
     pub autoscalers: Arc<Kind<HorizontalPodAutoscaler>>,
     pub budgets: Arc<Kind<PodDisruptionBudget>>,
+    pub quotas: Arc<Kind<ResourceQuota>>,
     pub cluster_roles: Arc<Kind<ClusterRole>>,
 }
 
@@ -108,6 +109,7 @@ impl Kinds {
             root_cas: Kind::with(client.clone(), only_root_cas),
             autoscalers: Kind::new(client.clone()),
             budgets: Kind::new(client.clone()),
+            quotas: Kind::new(client.clone()),
             cluster_roles: Kind::new(client.clone()),
         }
     }
@@ -141,6 +143,7 @@ impl Kinds {
             &self.service_accounts,
             &self.autoscalers,
             &self.budgets,
+            &self.quotas,
             &self.cluster_roles,
         ]
     }

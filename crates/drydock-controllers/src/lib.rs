@@ -32,6 +32,7 @@ mod pods;
 mod quantity;
 mod queue;
 mod replicaset;
+mod resourcequota;
 mod run;
 mod scheduler;
 mod selector;

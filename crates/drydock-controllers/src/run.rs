@@ -16,7 +16,7 @@ use crate::events::{Recorder, write_events};
 use crate::supervise::supervise;
 use crate::{
     aggregation, claims, cronjob, daemonset, deployment, disruption, endpoints, garbage, hpa, job, namespace,
-    replicaset, scheduler, serviceaccount, statefulset,
+    replicaset, resourcequota, scheduler, serviceaccount, statefulset,
 };
 
 /// Between tries to make the default StorageClass, while the server is not up yet.
@@ -38,6 +38,7 @@ fn controllers() -> Vec<Controller> {
         scheduler::controller(),
         endpoints::controller(),
         disruption::controller(),
+        resourcequota::controller(),
         serviceaccount::controller(),
         aggregation::controller(),
         namespace::controller(),

@@ -1,7 +1,7 @@
 //! What goes when something else goes: garbage collection and namespaces.
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, ResourceQuota, Secret, ServiceAccount};
 use kube::Api;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, PostParams, PropagationPolicy};
 use kube::core::GroupVersionKind;
@@ -190,4 +190,20 @@ async fn a_namespace_takes_its_custom_objects_along() {
         .until("no namespace", || async { namespaces.get_opt("team").await.unwrap().is_none().then_some(()) })
         .await;
     assert!(notes.list(&ListParams::default()).await.unwrap().items.is_empty());
+}
+
+#[tokio::test]
+async fn a_quota_says_what_its_namespace_uses() {
+    let world = World::start().await;
+    let hard = json!({ "pods": "5", "count/deployments.apps": "2" });
+    let quota = json!({ "metadata": { "name": "q" }, "spec": { "hard": hard } });
+    world.create::<ResourceQuota>(quota).await;
+    world.create::<Deployment>(deployment("web", "one", 2)).await;
+    let quotas = world.api::<ResourceQuota>();
+    world
+        .until("two pods in use", || async {
+            let used = quotas.get_opt("q").await.unwrap()?.status?.used?;
+            (used["pods"].0 == "2" && used["count/deployments.apps"].0 == "1").then_some(())
+        })
+        .await;
 }
