@@ -113,6 +113,8 @@ pub(crate) struct Server {
     pub service_addresses: Mutex<()>,
     /// Held from counting what a namespace uses until the object that was counted for is stored.
     pub quota: Mutex<()>,
+    /// Held from asking a disruption budget until its answer is counted.
+    pub evictions: Mutex<()>,
     pub shutdown: CancellationToken,
     /// Roles and bindings, following the store.
     pub policy: PolicyCache,
@@ -181,6 +183,7 @@ impl Api {
             counts: Counts::default(),
             service_addresses: Mutex::new(()),
             quota: Mutex::new(()),
+            evictions: Mutex::new(()),
             policy: PolicyCache::default(),
             tokens: TokenCache::default(),
             shutdown: CancellationToken::new(),

@@ -239,9 +239,14 @@ impl ApiError {
             .detail("retryAfterSeconds", 1.into())
     }
 
-    pub fn disruption_budget(message: impl Into<String>) -> Self {
-        let cause = json!([{ "reason": "DisruptionBudget", "message": "The disruption budget forbids it" }]);
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message).detail("causes", cause)
+    pub fn disruption_budget(message: &str, cause: &str, retry_after_s: Option<u64>) -> Self {
+        let cause = json!([{ "reason": "DisruptionBudget", "message": cause }]);
+        let error =
+            Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message).detail("causes", cause);
+        match retry_after_s {
+            Some(seconds) => error.detail("retryAfterSeconds", seconds.into()),
+            None => error,
+        }
     }
 
     pub fn body_too_large(limit: usize) -> Self {

@@ -3,7 +3,7 @@
 use k8s_openapi::api::batch::v1::CronJob;
 use serde_json::{Value, json};
 
-use crate::cells::{CONTAINERS, IMAGES, boolean, or_none, selector};
+use crate::cells::{CONTAINERS, IMAGES, or_none, selector};
 use crate::column::{ColumnType, age};
 use crate::edit::{ensure, fill_at, start_status};
 use crate::field::{FieldError, Path};
@@ -25,7 +25,10 @@ pub const KIND: KindSpec = KindSpec::namespaced::<CronJob>()
     .columns(&[
         Column::at("Schedule", "/spec/schedule"),
         Column::compute("Timezone", |object, _| or_none(text(object, "/spec/timeZone"))),
-        Column::compute("Suspend", |object, _| boolean(object, "/spec/suspend")).typed(ColumnType::Boolean),
+        Column::compute("Suspend", |object, _| {
+            Value::from(if flag(object, "/spec/suspend") { "True" } else { "False" })
+        })
+        .typed(ColumnType::Boolean),
         Column::compute("Active", |object, _| Value::from(list(object, "/status/active").len()))
             .typed(ColumnType::Integer),
         Column::compute("Last Schedule", |object, now| match object.pointer("/status/lastScheduleTime") {

@@ -28,7 +28,7 @@ pub const KIND: KindSpec = KindSpec::cluster::<PriorityClass>()
         Column::compute("Global-Default", |object, _| boolean(object, "/globalDefault"))
             .typed(ColumnType::Boolean),
         Column::age(),
-        Column::at("PreemptionPolicy", "/preemptionPolicy").wide(),
+        Column::at("PreemptionPolicy", "/preemptionPolicy"),
     ]);
 
 fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
@@ -53,7 +53,10 @@ fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
         errors.push(FieldError::forbidden(&Path::root("value"), detail));
     }
     if let Some(old) = old {
-        errors.extend(["/value", "/preemptionPolicy"].iter().filter_map(|field| keeps(new, old, field)));
+        if new["value"] != old["value"] {
+            errors.push(FieldError::forbidden(&Path::root("value"), "may not be changed in an update."));
+        }
+        errors.extend(keeps(new, old, "/preemptionPolicy"));
     }
     errors
 }

@@ -37,11 +37,6 @@ impl Filter {
         Ok(Self { labels, fields })
     }
 
-    /// A filter by labels alone, for selectors inside objects.
-    pub fn labels(selector: &str) -> Result<Self, ApiError> {
-        Ok(Self { labels: parse_labels(selector)?, fields: Vec::new() })
-    }
-
     /// The same, for the object of this name only.
     pub fn and_name(mut self, name: &str) -> Self {
         let (field, value) = ("metadata.name".to_owned(), name.to_owned());

@@ -10,12 +10,14 @@ use crate::resource::admit::Ownership;
 use crate::resource::delete::delete_object;
 use crate::resource::options::{DeleteOptions, OptionsOf, WriteOptions};
 use crate::resource::update::{Change, modify};
-use crate::selector::Filter;
 use crate::served::ServedKind;
 use crate::server::Cx;
 use crate::status::ApiError;
 use crate::stored::{self, Object};
 use crate::wire::{self, body};
+
+/// When to ask again for an eviction while a budget's controller is behind.
+const RETRY_S: u64 = 10;
 
 /// Sets the pod's node once; a scheduler's word.
 pub(super) async fn bind(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError> {
@@ -90,40 +92,82 @@ fn mark_scheduled(pod: &mut Value, now: Timestamp) {
 pub(super) async fn evict(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError> {
     let bytes = body::read(body, cx.server.config.max_body_bytes).await?;
     let eviction = body::decode(&bytes, body::media_type(&cx.headers))?.value;
-    let options = DeleteOptions::of(cx, &eviction["deleteOptions"])?;
+    let mut options = DeleteOptions::of(cx, &eviction["deleteOptions"])?;
+    let write = WriteOptions::of(cx, OptionsOf::Create)?;
+    options.dry_run |= write.dry_run;
     let pod = cx.load()?.value;
-    check_budgets(cx, &pod)?;
+    // Whoever is granted an eviction is counted before the next one asks.
+    let _one_at_a_time = cx.server.evictions.lock().await;
+    if let Some(budget) = budget_that_counts(cx, &pod)? {
+        grant(cx, &budget, &pod, &WriteOptions { dry_run: options.dry_run, ..write }).await?;
+    }
     delete_object(cx, &options).await?;
     let done =
         json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 });
     Ok(wire::json(StatusCode::CREATED, done))
 }
 
-fn check_budgets(cx: &Cx, pod: &Value) -> Result<(), ApiError> {
-    let Some(kind) = ServedKind::find("policy", "v1", "poddisruptionbudgets") else { return Ok(()) };
-    let prefix = kind.prefix_in(cx.path.namespace.as_deref());
+/// The one budget that an eviction of this pod uses up.
+fn budget_that_counts(cx: &Cx, pod: &Value) -> Result<Option<Value>, ApiError> {
+    let over = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed" | "Pending"));
+    if over || meta::is_deleting(pod) {
+        return Ok(None);
+    }
+    let prefix = format!("policy/poddisruptionbudgets/{}/", meta::namespace(pod));
     let page = cx.server.store.list(drydock_store::List { prefix: &prefix, ..Default::default() });
+    let mut budgets = Vec::new();
     for item in page.map(|page| page.items).unwrap_or_default() {
         let budget = stored::decode(&item.entry)?.value;
-        let selects = selects(&budget["spec"]["selector"], &kind, pod);
-        let allowed = budget["status"]["disruptionsAllowed"].as_i64().unwrap_or(0);
-        let ready = pod["status"]["conditions"].as_array().into_iter().flatten();
-        let healthy = ready.into_iter().any(|c| c["type"] == "Ready" && c["status"] == "True");
-        if selects && healthy && allowed <= 0 {
-            let why = "Cannot evict pod as it would violate the pod's disruption budget.";
-            return Err(ApiError::disruption_budget(why));
+        let selector = &budget["spec"]["selector"];
+        if selector.is_object() && drydock_kinds::selector_matches(selector, &pod["metadata"]["labels"]) {
+            budgets.push(budget);
         }
     }
-    Ok(())
+    match budgets.len() {
+        0 | 1 => Ok(budgets.pop()),
+        _ => Err(ApiError::internal(
+            "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+        )),
+    }
 }
 
-/// Equality terms only; a budget with expressions counts as selecting, which errs towards keeping pods.
-fn selects(selector: &Value, kind: &ServedKind, pod: &Value) -> bool {
-    let labels = selector["matchLabels"].as_object();
-    let terms: Vec<String> = labels
-        .into_iter()
-        .flatten()
-        .filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)))
-        .collect();
-    Filter::labels(&terms.join(",")).is_ok_and(|filter| filter.matches(kind, pod))
+/// Takes one disruption from the budget, unless the pod is one that does not count.
+async fn grant(cx: &Cx, budget: &Value, pod: &Value, options: &WriteOptions) -> Result<(), ApiError> {
+    let status = &budget["status"];
+    let count = |field: &str| status[field].as_i64().unwrap_or(0);
+    let mut conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+    let healthy = conditions.any(|condition| condition["type"] == "Ready" && condition["status"] == "True");
+    let always = budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow";
+    if !healthy && (always || count("currentHealthy") >= count("desiredHealthy")) {
+        return Ok(());
+    }
+    let refused = "Cannot evict pod as it would violate the pod's disruption budget.";
+    let name = meta::name(budget);
+    if count("observedGeneration") < budget["metadata"]["generation"].as_i64().unwrap_or(0) {
+        let cause = format!("The disruption budget {name} is still being processed by the server.");
+        return Err(ApiError::disruption_budget(refused, &cause, Some(RETRY_S)));
+    }
+    let allowed = count("disruptionsAllowed");
+    if allowed <= 0 {
+        let (needs, has) = (count("desiredHealthy"), count("currentHealthy"));
+        let cause =
+            format!("The disruption budget {name} needs {needs} healthy pods and has {has} currently");
+        return Err(ApiError::disruption_budget(refused, &cause, None));
+    }
+    if options.dry_run {
+        return Ok(());
+    }
+    let mut door = cx.clone();
+    door.kind =
+        ServedKind::find("policy", "v1", "poddisruptionbudgets").ok_or_else(ApiError::no_such_path)?;
+    (door.path.name, door.path.subresource) = (Some(name.to_owned()), "status".to_owned());
+    let (pod, now) = (meta::name(pod).to_owned(), meta::timestamp(cx.now));
+    let take = |live: &Object| {
+        let mut object = live.value.clone();
+        object["status"]["disruptionsAllowed"] = (allowed - 1).into();
+        object["status"]["disruptedPods"][pod.as_str()] = now.as_str().into();
+        Ok(Change { object, ownership: Ownership::Track })
+    };
+    modify(&door, options, take).await?;
+    Ok(())
 }

@@ -156,3 +156,45 @@ async fn a_terminating_namespace_takes_nothing_new_and_some_never_terminate() {
     let expect = r#"namespaces "default" is forbidden: this namespace may not be deleted"#;
     assert_eq!((status, &answer["message"]), (403, &json!(expect)));
 }
+
+/// Sets a pod's or budget's status as its controller would.
+async fn tell(world: &World, path: &str, status: Value) {
+    let (code, answer) =
+        ask(&world.api, "PATCH", &format!("{path}/status"), json!({ "status": status })).await;
+    assert_eq!(code, 200, "{answer}");
+}
+
+#[tokio::test]
+async fn an_eviction_takes_a_disruption_from_the_budget_once() {
+    let world = world().await;
+    let budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
+    let expression = json!({ "key": "app", "operator": "In", "values": ["a", "b"] });
+    let spec = json!({ "minAvailable": 1, "selector": { "matchExpressions": [expression] } });
+    make(&world, budgets, json!({ "metadata": { "name": "b" }, "spec": spec })).await;
+    for name in ["p", "r"] {
+        let mut labelled = pod(name, json!({}));
+        labelled["metadata"]["labels"] = json!({ "app": "a" });
+        make(&world, PODS, labelled).await;
+        let ready = json!([{ "type": "Ready", "status": "True" }]);
+        tell(&world, &format!("{PODS}/{name}"), json!({ "phase": "Running", "conditions": ready })).await;
+    }
+    let evict = |name: &'static str, query: &'static str| {
+        let eviction = json!({ "apiVersion": "policy/v1", "kind": "Eviction", "metadata": { "name": name } });
+        let api = world.api.clone();
+        async move { ask(&api, "POST", &format!("{PODS}/{name}/eviction{query}"), eviction).await }
+    };
+    let (status, answer) = evict("p", "").await;
+    assert_eq!((status, &answer["details"]["retryAfterSeconds"]), (429, &json!(10)), "{answer}");
+    let state = json!({
+        "observedGeneration": 1, "disruptionsAllowed": 1, "currentHealthy": 2, "desiredHealthy": 1, "expectedPods": 2,
+    });
+    tell(&world, &format!("{budgets}/b"), state).await;
+    assert_eq!(evict("p", "?dryRun=All").await.0, 201);
+    assert_eq!(ask(&world.api, "GET", &format!("{PODS}/p"), Value::Null).await.0, 200);
+    assert_eq!(evict("p", "").await.0, 201);
+    let (status, answer) = evict("r", "").await;
+    assert_eq!((status, &answer["reason"]), (429, &json!("TooManyRequests")));
+    let cause = &answer["details"]["causes"][0];
+    assert_eq!(cause["reason"], "DisruptionBudget");
+    assert_eq!(cause["message"], "The disruption budget b needs 1 healthy pods and has 2 currently");
+}
