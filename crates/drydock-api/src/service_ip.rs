@@ -60,7 +60,8 @@ struct Taken {
 pub(crate) fn assign(server: &Server, service: &mut Value, old: Option<&Value>) -> Vec<FieldError> {
     let taken = taken_by_others(server, service);
     let mut errors = Vec::new();
-    let dual = service["spec"]["ipFamilyPolicy"] == "RequireDualStack" && service["spec"]["clusterIP"] != "None";
+    let dual =
+        service["spec"]["ipFamilyPolicy"] == "RequireDualStack" && service["spec"]["clusterIP"] != "None";
     if dual {
         let path = Path::root("spec").child("ipFamilyPolicy");
         let detail = "this cluster is not configured for dual-stack services";

@@ -122,7 +122,7 @@ pub(crate) fn authenticate(
 fn is_open(path: &str) -> bool {
     let under =
         |root: &&str| path == *root || path.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'));
-    OPEN_PATHS.iter().any(|root| under(&root))
+    OPEN_PATHS.iter().any(under)
 }
 
 fn bearer(server: &Server, headers: &HeaderMap) -> Result<User, ApiError> {

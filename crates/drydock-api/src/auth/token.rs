@@ -269,12 +269,7 @@ pub(crate) fn user_of(server: &Server, token: &str, audiences: &[String]) -> Res
         }
     };
     let now = server.now();
-    if now.as_second() >= verified.expires_s {
-        return Err(TokenError::Expired);
-    }
-    if now.as_second() < verified.not_before_s {
-        return Err(TokenError::NotYet);
-    }
+    verified.check_time(now.as_second())?;
     let meant: Vec<String> =
         verified.audiences.iter().filter(|audience| audiences.contains(audience)).cloned().collect();
     if meant.is_empty() {
@@ -290,6 +285,16 @@ pub(crate) fn user_of(server: &Server, token: &str, audiences: &[String]) -> Res
         server.tokens.remember(id, verified);
     }
     Ok(told)
+}
+
+impl Verified {
+    fn check_time(&self, now_s: i64) -> Result<(), TokenError> {
+        match now_s {
+            late if late >= self.expires_s => Err(TokenError::Expired),
+            early if early < self.not_before_s => Err(TokenError::NotYet),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Support {
@@ -460,5 +465,18 @@ mod tests {
         check_life(Some("pod"), "vault", RENEWED_S, RENEWED_S);
         check_life(Some("pod"), ISSUER, 3600, 3600);
         check_life(None, ISSUER, RENEWED_S, RENEWED_S);
+    }
+
+    #[test]
+    fn a_token_counts_from_its_first_second_to_before_its_last() {
+        let account = json!({ "metadata": { "name": "a", "namespace": "n", "uid": "u" } });
+        let audiences = vec![ISSUER.to_owned()];
+        let binding = Binding { account: &account, bound: None, audiences, expiration_s: 600 };
+        let now = Timestamp::from_second(1000).unwrap();
+        let verified = read(&claims(&binding, now), "").unwrap();
+        assert!(matches!(verified.check_time(999), Err(TokenError::NotYet)));
+        assert!(verified.check_time(1000).is_ok() && verified.check_time(1599).is_ok());
+        assert!(matches!(verified.check_time(1600), Err(TokenError::Expired)));
+        assert!(read(&json!({ "iss": "https://elsewhere", "exp": 1 }), "").is_none());
     }
 }

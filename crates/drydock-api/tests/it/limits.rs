@@ -65,7 +65,8 @@ async fn bodies_we_cannot_read_are_named() {
     let (api, request) = post(&world);
     let (status, answer) = ask(&api, request, "{\"kind\": \"Pod\"}").await;
     assert_eq!(status, 400);
-    let expect = "cannot be handled as a ConfigMap: converting (v1.Pod) to (core.ConfigMap): unknown conversion";
+    let expect =
+        "cannot be handled as a ConfigMap: converting (v1.Pod) to (core.ConfigMap): unknown conversion";
     assert!(answer["message"].as_str().unwrap().contains(expect), "{answer}");
 }
 

@@ -87,7 +87,9 @@ async fn a_deletion_meant_for_another_pod_of_the_same_name_is_refused() {
     let pods = pod(&world).await;
     let other = DeleteParams::default()
         .preconditions(kube::api::Preconditions { uid: Some("another".into()), resource_version: None });
-    assert!(pods.delete("p", &other).await.unwrap_err().to_string().contains("does not match the UID in record"));
+    assert!(
+        pods.delete("p", &other).await.unwrap_err().to_string().contains("does not match the UID in record")
+    );
 }
 
 #[tokio::test]

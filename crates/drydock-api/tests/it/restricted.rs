@@ -92,7 +92,9 @@ async fn kubectl_lets_a_certificates_owner_do_what_roles_grant_and_no_more() {
         refused(admin.run("get secrets --as jane").await, "User \"jane\" cannot list");
 
         admin.expect("create serviceaccount bot", "created").await;
-        let (made, token) = admin.run("create token bot --duration=20m --audience=https://kubernetes.default.svc.cluster.local").await;
+        let (made, token) = admin
+            .run("create token bot --duration=20m --audience=https://kubernetes.default.svc.cluster.local")
+            .await;
         assert!(made, "{token}");
         let config = format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters:\n- name: c\n  cluster: {{ server: \"https://127.0.0.1:{port}\", \

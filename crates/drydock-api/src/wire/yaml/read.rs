@@ -140,9 +140,7 @@ mod tests {
 
     #[test]
     fn what_looks_like_a_number_and_is_none_stays_text() {
-        for text in
-            ["1h", "1.2.3", "100m", "1-2", "0x", "_1", "2020-01-01T00:00:00Z", "1Gi", "a_1", "e3"]
-        {
+        for text in ["1h", "1.2.3", "100m", "1-2", "0x", "_1", "2020-01-01T00:00:00Z", "1Gi", "a_1", "e3"] {
             check(text, json!(text));
         }
     }
