@@ -16,6 +16,8 @@ mod counts;
 mod custom;
 mod discovery;
 mod expiry;
+#[doc(hidden)]
+pub mod fuzzing;
 mod keyring;
 mod meta;
 mod metrics;

@@ -215,6 +215,11 @@ fn gone(compacted: Compacted, token: Option<&Token>) -> ApiError {
     }
 }
 
+/// Whether a text is a continue token. Any text at all may come in.
+pub(crate) fn can_read_token(text: &str) -> bool {
+    Token::read(text).is_ok()
+}
+
 /// Where the next page starts, and the revision all pages of the list show.
 #[derive(Debug, Serialize, Deserialize)]
 struct Token {

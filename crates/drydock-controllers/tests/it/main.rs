@@ -5,6 +5,7 @@
 mod aggregation;
 mod autoscaling;
 mod cleanup;
+mod helm;
 mod kubelet;
 mod network;
 mod restart;

@@ -2,6 +2,8 @@
 
 use std::fmt::Debug;
 use std::future::Future;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +33,7 @@ pub struct World {
     kubelet: CancellationToken,
     controllers: Option<JoinHandle<()>>,
     server: Server,
+    pki: Arc<Pki>,
 }
 
 impl World {
@@ -47,13 +51,24 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path().join("store.redb")).unwrap();
         let pki = Arc::new(Pki::open(&folder.path().join("pki")).unwrap());
-        let server = Server::new(ApiConfig::default(), store, pki, node).await.unwrap();
+        let server = Server::new(ApiConfig::default(), store, pki.clone(), node).await.unwrap();
         let (shutdown, kubelet) = (CancellationToken::new(), CancellationToken::new());
         tokio::spawn(kubelet::run(server.client(), kubelet.clone()));
         let client = server.client();
-        let mut world = World { client, folder, shutdown, kubelet, controllers: None, server };
+        let mut world = World { client, folder, shutdown, kubelet, controllers: None, server, pki };
         world.start_controllers();
         world
+    }
+
+    /// Serves the API over TLS as long as the world lasts; returns a kubeconfig for programs outside.
+    pub async fn serve(&self) -> PathBuf {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        let kubeconfig = self.folder.path().join("kubeconfig");
+        self.pki.write_kubeconfig(&kubeconfig, &url).unwrap();
+        let (server, tls, stop) = (self.server.clone(), self.pki.server_tls().unwrap(), self.kubelet.clone());
+        tokio::spawn(async move { server.serve(listener, tls, stop).await.unwrap() });
+        kubeconfig
     }
 
     pub fn start_controllers(&mut self) {

@@ -1,3 +1,5 @@
+// Answers what Kubernetes' own libraries make of a patch: one question per line in, one answer per line out. With the
+// argument "record" the answer is added to the question. The questions are described in ../README.md.
 package main
 
 import (
@@ -7,7 +9,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -128,7 +129,6 @@ func ssa(r request) (outs []outcome) {
 		return o
 	}
 	live := empty()
-	exists := false
 	for _, s := range r.Steps {
 		func() {
 			defer func() {
@@ -145,9 +145,6 @@ func ssa(r request) (outs []outcome) {
 			case "apply":
 				u := &unstructured.Unstructured{Object: s.Object}
 				got, err = fm.Apply(live.DeepCopyObject(), u, s.Manager, s.Force)
-				if err == nil && !exists {
-					// what create does
-				}
 			case "update", "create":
 				o, e := typed(s.Object, gvk)
 				if e != nil {
@@ -171,9 +168,6 @@ func ssa(r request) (outs []outcome) {
 			if got == nil {
 				got = live
 			} // unchanged
-			exists = true
-			acc, _ := meta.Accessor(got)
-			_ = acc
 			b, _ := json.Marshal(got)
 			var v interface{}
 			json.Unmarshal(b, &v)
@@ -225,7 +219,6 @@ func withoutTimes(v interface{}) interface{} {
 }
 
 func main() {
-	_ = time.Now
 	in := bufio.NewReaderSize(os.Stdin, 1<<24)
 	out := bufio.NewWriter(os.Stdout)
 	defer out.Flush()
