@@ -60,7 +60,12 @@ fn changed(cx: &Cx, options: &WriteOptions, config: &Value, live: &Object) -> Re
 }
 
 /// The object after the apply, in the shape of its kind and in its place.
-fn applied(cx: &Cx, options: &WriteOptions, config: &Value, live: Option<&Value>) -> Result<Value, ApiError> {
+pub(crate) fn applied(
+    cx: &Cx,
+    options: &WriteOptions,
+    config: &Value,
+    live: Option<&Value>,
+) -> Result<Value, ApiError> {
     let Some(root) = cx.kind.root() else {
         return Err(ApiError::unsupported_media_type("this kind has no schema, so it cannot be applied"));
     };

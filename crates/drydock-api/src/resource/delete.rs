@@ -21,11 +21,30 @@ const DEFAULT_POD_GRACE_S: i64 = 30;
 pub(crate) async fn delete(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError> {
     let options = read_options(cx, body).await?;
     match delete_object(cx, &options).await? {
+        Deleted::Gone(object) if shows_what_it_deleted(cx) => cx.reply(StatusCode::OK, object),
         Deleted::Gone(object) => {
             let answer = status::deleted(&cx.kind, meta::name(&object), meta::uid(&object));
             Ok(wire::json(StatusCode::OK, answer))
         }
         Deleted::Going(object) => cx.reply(StatusCode::OK, object),
+    }
+}
+
+/// Some kinds answer a deletion with the object as it was last, the others with a Status.
+fn shows_what_it_deleted(cx: &Cx) -> bool {
+    const CORE: &[&str] = &[
+        "namespaces",
+        "persistentvolumeclaims",
+        "persistentvolumes",
+        "pods",
+        "podtemplates",
+        "resourcequotas",
+        "serviceaccounts",
+        "services",
+    ];
+    match cx.kind.group() {
+        "" => CORE.contains(&cx.kind.plural()),
+        group => matches!(group, "storage.k8s.io" | "resource.k8s.io"),
     }
 }
 

@@ -4,7 +4,7 @@
 //! meet in `admit`, which makes of what a client sent what is stored.
 
 pub mod admit;
-mod apply;
+pub(crate) mod apply;
 pub mod create;
 pub mod delete;
 pub mod options;
@@ -49,7 +49,10 @@ async fn dispatch(cx: &Cx, verb: &str, body: Body) -> Result<Response<Body>, Api
     if (decides || cx.path.subresource == "status")
         && (!cx.kind.has_status() || !matches!(verb, "get" | "update" | "patch"))
     {
-        return Err(ApiError::no_such_path());
+        return Err(match cx.kind.has_status() {
+            true => ApiError::method_not_allowed(),
+            false => ApiError::no_such_path(),
+        });
     }
     match verb {
         "create" if cx.kind.is("", "bindings") => subresource::bind(cx, body).await,

@@ -20,7 +20,7 @@ use hyper::upgrade::OnUpgrade;
 use crate::certificates;
 use crate::resource::update::{self, Change};
 use crate::resource::{
-    admit::Ownership,
+    admit::{self, Ownership},
     options::{OptionsOf, WriteOptions},
 };
 use crate::server::{Cx, Permit};
@@ -75,6 +75,7 @@ pub(crate) async fn answer(cx: &Cx, verb: &str, body: Body) -> Result<Response<B
         (.., "scale", "get" | "update" | "patch") if cx.kind.scale().is_some() => {
             scale::answer(cx, verb, body).await
         }
+        (.., "scale", _) if cx.kind.scale().is_some() => Err(ApiError::method_not_allowed()),
         ("", "pods", "binding", "create") => pod::bind(cx, body).await,
         ("", "pods", "ephemeralcontainers", "get" | "patch" | "update") => {
             ephemeral::answer(cx, verb, body).await
@@ -111,7 +112,8 @@ pub(crate) async fn bind(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError
 async fn finalize(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError> {
     let options = WriteOptions::of(cx, OptionsOf::Update)?;
     let bytes = body::read(body, cx.server.config.max_body_bytes).await?;
-    let wanted = body::decode(&bytes, body::media_type(&cx.headers))?.value;
+    let wanted = cx.decode(&bytes)?.value;
+    admit::check_name(cx, &wanted)?;
     let change = |live: &Object| {
         let mut object = live.value.clone();
         object["spec"]["finalizers"] = match wanted["spec"]["finalizers"].clone() {

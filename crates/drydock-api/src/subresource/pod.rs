@@ -92,6 +92,9 @@ fn mark_scheduled(pod: &mut Value, now: Timestamp) {
 pub(super) async fn evict(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError> {
     let bytes = body::read(body, cx.server.config.max_body_bytes).await?;
     let eviction = body::decode(&bytes, body::media_type(&cx.headers))?.value;
+    if !matches!(meta::name(&eviction), name if name == cx.path.name() || name.is_empty()) {
+        return Err(ApiError::bad_request("name in URL does not match name in Eviction object"));
+    }
     let mut options = DeleteOptions::of(cx, &eviction["deleteOptions"])?;
     let write = WriteOptions::of(cx, OptionsOf::Create)?;
     options.dry_run |= write.dry_run;

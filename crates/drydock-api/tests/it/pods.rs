@@ -78,7 +78,10 @@ async fn a_running_pod_gets_its_grace_and_the_nodes_last_word_removes_it() {
 async fn a_pod_that_never_ran_goes_at_once() {
     let world = world().await;
     let pods = pod(&world).await;
-    assert!(pods.delete("p", &DeleteParams::default()).await.unwrap().is_right());
+    let last =
+        pods.delete("p", &DeleteParams::default()).await.unwrap().left().expect("the pod as it was last");
+    assert_eq!(last.metadata.deletion_grace_period_seconds, Some(0));
+    assert!(pods.get_opt("p").await.unwrap().is_none());
 }
 
 #[tokio::test]
