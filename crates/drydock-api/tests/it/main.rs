@@ -4,6 +4,7 @@
 
 mod access;
 mod admission;
+mod answers;
 mod crud;
 mod custom;
 mod discovery;
