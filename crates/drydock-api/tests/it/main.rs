@@ -23,6 +23,7 @@ mod restricted;
 mod rights;
 mod sealing;
 mod services;
+mod recorded;
 mod shared;
 mod watch_law;
 mod watching;
