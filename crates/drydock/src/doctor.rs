@@ -210,23 +210,24 @@ fn privileges() -> Check {
     }
 }
 
+/// Version 2 in one hierarchy, or version 1 with one for each controller: the node uses either.
 fn cgroups() -> Check {
     let name = "cgroups";
-    let text = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers");
-    let Ok(text) = text else {
-        let next = "boot with systemd.unified_cgroup_hierarchy=1";
-        return Check::fail(name, "there is no cgroup v2 at `/sys/fs/cgroup`", next);
+    let root = Path::new("/sys/fs/cgroup");
+    let unified = fs::read_to_string(root.join("cgroup.controllers"));
+    let has = |controller: &str| match &unified {
+        Ok(text) => text.split_whitespace().any(|found| found == controller),
+        Err(_) => root.join(controller).join("cgroup.procs").exists(),
     };
-    let missing: Vec<&str> = ["cpu", "memory", "pids"]
-        .into_iter()
-        .filter(|name| !text.split_whitespace().any(|has| has == *name))
-        .collect();
+    let missing: Vec<&str> =
+        ["cpu", "memory", "pids"].into_iter().filter(|controller| !has(controller)).collect();
+    let version = if unified.is_ok() { 2 } else { 1 };
     match missing.as_slice() {
-        [] => Check::ok(name, "version 2 with cpu, memory and pids"),
+        [] => Check::ok(name, format!("version {version} with cpu, memory and pids")),
         missing => Check::warn(
             name,
             format!("without {}: limits of that sort are not enforced", missing.join(", ")),
-            "cat /sys/fs/cgroup/cgroup.controllers",
+            "ls /sys/fs/cgroup",
         ),
     }
 }
@@ -242,8 +243,11 @@ fn packet_filter() -> Check {
     let modules = Path::new("/lib/modules").join(release.trim());
     let listed =
         |file: &str| fs::read_to_string(modules.join(file)).is_ok_and(|text| text.contains("nf_tables"));
-    let present =
-        Path::new("/sys/module/nf_tables").exists() || listed("modules.builtin") || listed("modules.dep");
+    let built_in = || fs::read_to_string("/proc/kallsyms").is_ok_and(|text| text.contains("nft_do_chain"));
+    let present = Path::new("/sys/module/nf_tables").exists()
+        || listed("modules.builtin")
+        || listed("modules.dep")
+        || built_in();
     match present {
         true => Check::ok(name, "nf_tables"),
         false => {
