@@ -92,20 +92,28 @@ fn list(differences: &Differences) -> String {
 
 /// Commands whose second word is what they do.
 const FAMILIES: [&str; 7] = ["create", "rollout", "set", "auth", "apply", "certificate", "config"];
+/// Short names, filed under the long ones.
+const SHORT: [(&str, &str); 7] = [
+    ("cm", "configmap"),
+    ("deploy", "deployment"),
+    ("ns", "namespace"),
+    ("pdb", "poddisruptionbudget"),
+    ("sa", "serviceaccount"),
+    ("nosuch", "(no such command)"),
+    ("priorityclasses", "priorityclass"),
+];
 
-/// The command of a step's line, such as `rollout status`: the words behind `kubectl` that are no flags.
+/// The command of a step's line, such as `rollout status`: the word behind `kubectl`, and the next of a family.
 fn group(title: &str) -> String {
     let line = title.split("kubectl ").nth(1).unwrap_or_default();
-    let mut words = line.split_whitespace().filter(|word| !word.starts_with('-'));
-    let first = words.next().unwrap_or("(shell)").to_owned();
+    let mut words = line.split_whitespace().map(|word| {
+        let long = SHORT.iter().find(|(short, _)| *short == word);
+        long.map_or(word, |(_, long)| *long)
+    });
+    let first = words.next().unwrap_or("(shell)");
     match words.next() {
-        Some(second)
-            if FAMILIES.contains(&first.as_str())
-                && second.chars().all(|c| c.is_ascii_lowercase() || c == '-') =>
-        {
-            format!("{first} {second}")
-        }
-        _ => first,
+        Some(second) if FAMILIES.contains(&first) && !second.starts_with('-') => format!("{first} {second}"),
+        _ => first.to_owned(),
     }
 }
 
@@ -118,6 +126,8 @@ mod tests {
         assert_eq!(group("$ kubectl get pods -o wide"), "get");
         assert_eq!(group("$ KUBE_EDITOR=x kubectl rollout status deploy/web"), "rollout status");
         assert_eq!(group("$ kubectl apply -f app.yaml"), "apply");
+        assert_eq!(group("$ kubectl create cm a --from-literal=x=y"), "create configmap");
+        assert_eq!(group("$ kubectl create -f a.yaml -o name"), "create");
     }
 
     #[test]
