@@ -189,7 +189,7 @@ mod tests {
         while !attached.is_full() {
             attached.feed(0, &[b'x'; 4096]);
         }
-        let mut some = vec![0; 128 << 10];
+        let mut some = vec![0; 32 << 10];
         stdout.read_exact(&mut some).unwrap();
         poll(&mut attached);
         assert!(!attached.is_full());
