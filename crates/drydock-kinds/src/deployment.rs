@@ -21,7 +21,9 @@ pub const KIND: KindSpec = KindSpec::namespaced::<Deployment>()
     .default_with(default)
     .prepare_with(|new, old| start_status(new, old, json!({})))
     .validate_with(validate)
-    .warn_with(|object| [warnings::name(object), warnings::of(object, "/spec/template/spec", "spec.template.spec")].concat())
+    .warn_with(|object| {
+        [warnings::name(object), warnings::of(object, "/spec/template/spec", "spec.template.spec")].concat()
+    })
     .columns(&[
         Column::compute("Ready", |object, _| ratio(object, "/status/readyReplicas", "/spec/replicas")),
         Column::number("Up-to-date", "/status/updatedReplicas"),

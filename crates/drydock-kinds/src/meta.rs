@@ -128,7 +128,8 @@ fn own_finalizers(object: &Value) -> Vec<FieldError> {
 }
 
 fn own_finalizer(name: &str, at: &Path) -> Option<FieldError> {
-    let strange = rules::qualified(name).is_empty() && !name.contains('/') && !STANDARD_FINALIZERS.contains(&name);
+    let strange =
+        rules::qualified(name).is_empty() && !name.contains('/') && !STANDARD_FINALIZERS.contains(&name);
     let why = "name is neither a standard finalizer name nor is it fully qualified";
     strange.then(|| FieldError::invalid(at, name, why))
 }

@@ -19,7 +19,9 @@ pub const KIND: KindSpec = KindSpec::namespaced::<ReplicationController>()
     .default_with(default)
     .prepare_with(|new, old| start_status(new, old, json!({ "replicas": 0 })))
     .validate_with(validate)
-    .warn_with(|object| [warnings::name(object), warnings::of(object, "/spec/template/spec", "spec.template.spec")].concat())
+    .warn_with(|object| {
+        [warnings::name(object), warnings::of(object, "/spec/template/spec", "spec.template.spec")].concat()
+    })
     .selectable(&[Selectable::at("status.replicas", &["/status/replicas"]).or("0")])
     .columns(&[
         Column::number("Desired", "/spec/replicas"),

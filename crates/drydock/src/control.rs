@@ -64,9 +64,7 @@ impl std::fmt::Display for Status {
                 writeln!(f, "running (process {pid})")?;
                 writeln!(f, "api       {api_url}")?;
                 writeln!(f, "ingress   http://*.localhost:{http_port}")?;
-                f.write_str(
-                    "not yet   egress from pods to the internet, NetworkPolicy",
-                )
+                f.write_str("not yet   egress from pods to the internet, NetworkPolicy")
             }
         }
     }

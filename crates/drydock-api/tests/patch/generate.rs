@@ -233,7 +233,8 @@ impl Dice {
                         if let Some(Value::Array(items)) = fields.get_mut(&name) {
                             items.retain(|item| *item != gone);
                         }
-                        if let Some(Value::Array(order)) = fields.get_mut(&format!("$setElementOrder/{name}")) {
+                        if let Some(Value::Array(order)) = fields.get_mut(&format!("$setElementOrder/{name}"))
+                        {
                             order.retain(|item| *item != gone);
                         }
                         fields.insert(format!("$deleteFromPrimitiveList/{name}"), json!([gone]));

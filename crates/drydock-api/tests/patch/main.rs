@@ -6,9 +6,7 @@
 
 #![allow(clippy::unwrap_used)] // A test that unwraps nothing has failed, as it should.
 
-mod differ;
 mod generate;
-mod laws;
 mod live;
 mod recorded;
 mod replay;

@@ -122,10 +122,14 @@ fn carry_over_node_ports(new: &mut Value, old: &Value) {
 fn warnings(service: &Value) -> Vec<String> {
     let mut warnings = Vec::new();
     if !list(service, "/spec/externalIPs").is_empty() {
-        warnings.push("spec.externalIPs is deprecated and may no longer be implemented in some clusters".to_owned());
+        warnings.push(
+            "spec.externalIPs is deprecated and may no longer be implemented in some clusters".to_owned(),
+        );
     }
     if text(service, "/spec/trafficDistribution") == "PreferClose" {
-        warnings.push("spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"".to_owned());
+        warnings.push(
+            "spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"".to_owned(),
+        );
     }
     warnings
 }
