@@ -1,5 +1,7 @@
 //! The whole engine as a process, with real containers, under real clients.
 
+#![allow(clippy::unwrap_used)] // A helper that unwraps nothing has failed its test, as it should.
+
 mod attaching;
 mod commands;
 mod debugging;
