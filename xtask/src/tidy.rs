@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("drydock-streams", &[]),
     ("drydock-api", &["drydock-kinds", "drydock-protobuf", "drydock-store", "drydock-streams"]),
     ("drydock-conformance", &["drydock-api", "drydock-controllers", "drydock-store"]),
-    ("drydock-controllers", &[]),
+    ("drydock-controllers", &["drydock-kinds"]),
     ("drydock-node", &["seaworthy-image"]),
     (
         "drydock",
