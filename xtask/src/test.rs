@@ -9,7 +9,7 @@ pub fn run() -> anyhow::Result<()> {
     let root = crate::root();
     cargo(&root, &["fmt", "--all", "--check"])?;
     cargo(&root, &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
-    cargo(&root, &["test", "--workspace"])?;
+    cargo(&root, &["test", "--workspace", "--no-fail-fast"])?;
     cargo(&root.join("examples/todo"), &["test", "--workspace"])
 }
 

@@ -13,7 +13,7 @@ use drydock_node::mirror::Mirror;
 use drydock_node::{dns, services};
 use drydock_store::Store;
 use futures::future::BoxFuture;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{DeleteParams, PostParams};
 use kube::runtime::watcher;
 use kube::{Api, Client};
@@ -77,7 +77,11 @@ pub async fn cluster() -> Option<Cluster> {
     let api = ApiServer::new(ApiConfig::default(), store, pki, Arc::new(NoNode)).await.unwrap();
     let client = api.client();
     let (daemon, ingress) = start(&api, world.dir.path()).await;
-    Some(Cluster { world, api, client, ingress, daemon: Some(daemon), _folder: folder })
+    let cluster = Cluster { world, api, client, ingress, daemon: Some(daemon), _folder: folder };
+    // Every pod's token volume holds it; in a whole engine a controller makes it in every namespace.
+    let root = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kube-root-ca.crt"}, "data": {"ca.crt": "x"}});
+    cluster.create::<ConfigMap>(root).await;
+    Some(cluster)
 }
 
 /// Everything of the daemon, each part with the rights it has there.

@@ -263,9 +263,6 @@ async fn a_pod_carries_a_token_unless_it_declines() {
     let Some(cluster) = cluster().await else { return };
     let account: Value = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot"}});
     cluster.create::<k8s_openapi::api::core::v1::ServiceAccount>(account).await;
-    // In a whole engine a controller makes it in every namespace.
-    let root = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kube-root-ca.crt"}, "data": {"ca.crt": "x"}});
-    cluster.create::<ConfigMap>(root).await;
     let script = "cd /var/run/secrets/kubernetes.io/serviceaccount 2>/dev/null && [[ -s token ]] && cat namespace || echo none";
     let spec = |extra: bool| json!({"restartPolicy": "Never", "serviceAccountName": "robot", "automountServiceAccountToken": extra});
     cluster.run("with", script, json!({}), spec(true)).await;
