@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -40,6 +41,45 @@ impl Answer {
     }
 }
 
+/// An answer that is read piece by piece, because it is long or never ends.
+pub struct Stream {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    body: Incoming,
+    patience: Duration,
+}
+
+impl Stream {
+    /// The next piece; none at the end. Silence for longer than the client's timeout is an error.
+    pub async fn next(&mut self) -> Option<Result<Bytes, Error>> {
+        loop {
+            match tokio::time::timeout(self.patience, self.body.frame()).await {
+                Err(_) => return Some(Err(Error::Timeout(self.patience))),
+                Ok(None) => return None,
+                Ok(Some(Err(error))) => return Some(Err(Error::Body(error.into()))),
+                // Trailers are no piece of the text.
+                Ok(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(piece) => return Some(Ok(piece)),
+                    Err(_) => continue,
+                },
+            }
+        }
+    }
+
+    /// The whole of it, when it turned out to be an ordinary answer such as an error.
+    pub async fn whole(self) -> Result<Answer, Error> {
+        let reading = Limited::new(self.body, MAX_ANSWER_BYTES).collect();
+        match tokio::time::timeout(self.patience, reading).await {
+            Err(_) => Err(Error::Timeout(self.patience)),
+            Ok(body) => Ok(Answer {
+                status: self.status,
+                headers: self.headers,
+                body: body.map_err(Error::Body)?.to_bytes(),
+            }),
+        }
+    }
+}
+
 #[derive(Clone)]
 pub struct Client {
     pool: Pool<HttpConnector, Full<Bytes>>,
@@ -66,19 +106,29 @@ impl Client {
         token: Option<&str>,
         body: Option<&serde_json::Value>,
     ) -> Result<Answer, Error> {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::ACCEPT, header::HeaderValue::from_static("application/json"));
-        if let Some(value) = token.and_then(|token| format!("Bearer {token}").parse().ok()) {
-            headers.insert(header::AUTHORIZATION, value);
-        }
-        let bytes = match body {
-            None => Bytes::new(),
-            Some(json) => {
-                headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
-                Bytes::from(json.to_string())
-            }
-        };
+        let (headers, bytes) = json_request("application/json", token, body);
         self.send_raw(method, url, headers, bytes).await
+    }
+
+    /// As [`Client::send`], for an answer of type `accept` that is read piece by piece. The timeout holds for the
+    /// head of the answer and then for each piece.
+    pub async fn stream(
+        &self,
+        method: Method,
+        url: &str,
+        token: Option<&str>,
+        accept: &'static str,
+        body: Option<&serde_json::Value>,
+    ) -> Result<Stream, Error> {
+        let (headers, bytes) = json_request(accept, token, body);
+        let request = request(method, url, headers, bytes)?;
+        match tokio::time::timeout(self.timeout, self.pool.request(request)).await {
+            Err(_) => Err(Error::Timeout(self.timeout)),
+            Ok(response) => {
+                let (parts, body) = response.map_err(Error::Connection)?.into_parts();
+                Ok(Stream { status: parts.status, headers: parts.headers, body, patience: self.timeout })
+            }
+        }
     }
 
     /// Sends exactly these headers and bytes, plus the request id.
@@ -89,15 +139,7 @@ impl Client {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Answer, Error> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(url)
-            .body(Full::new(body))
-            .map_err(|error| Error::Address(url.to_owned(), error))?;
-        *request.headers_mut() = headers;
-        if let Some(id) = crate::request_id::current().and_then(|id| id.parse().ok()) {
-            request.headers_mut().insert(crate::request_id::HEADER, id);
-        }
+        let request = request(method, url, headers, body)?;
         match tokio::time::timeout(self.timeout, self.exchange(request)).await {
             Ok(answer) => answer,
             Err(_) => Err(Error::Timeout(self.timeout)),
@@ -110,4 +152,38 @@ impl Client {
         let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(Error::Body)?.to_bytes();
         Ok(Answer { status: parts.status, headers: parts.headers, body })
     }
+}
+
+fn json_request(
+    accept: &'static str,
+    token: Option<&str>,
+    body: Option<&serde_json::Value>,
+) -> (HeaderMap, Bytes) {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::ACCEPT, header::HeaderValue::from_static(accept));
+    if let Some(value) = token.and_then(|token| format!("Bearer {token}").parse().ok()) {
+        headers.insert(header::AUTHORIZATION, value);
+    }
+    let Some(json) = body else { return (headers, Bytes::new()) };
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    (headers, Bytes::from(json.to_string()))
+}
+
+/// A request with exactly these headers, and the id of the request it is part of.
+fn request(
+    method: Method,
+    url: &str,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Request<Full<Bytes>>, Error> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(url)
+        .body(Full::new(body))
+        .map_err(|error| Error::Address(url.to_owned(), error))?;
+    *request.headers_mut() = headers;
+    if let Some(id) = crate::request_id::current().and_then(|id| id.parse().ok()) {
+        request.headers_mut().insert(crate::request_id::HEADER, id);
+    }
+    Ok(request)
 }

@@ -18,6 +18,7 @@ use tracing::Instrument;
 
 use crate::metrics::{Metrics, RequestLabels};
 use crate::request_id;
+use crate::shutdown::Stopping;
 
 /// What one request may cost.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +92,7 @@ pub async fn serve_on(
         stop.await;
         let _ = stopping.send(true);
     };
+    let router = router.layer(axum::Extension(Stopping::of(stopped.clone())));
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, service).with_graceful_shutdown(signal);
     let deadline = async move {
