@@ -10,8 +10,9 @@ use anyhow::{Context, bail};
 
 /// Which crates of ours a crate may name, besides itself. The arrows of ARCHITECTURE.md.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("drydock-kinds", &[]),
-    ("drydock-protobuf", &[]),
+    ("go-duration", &[]),
+    ("drydock-kinds", &["go-duration"]),
+    ("drydock-protobuf", &["go-duration"]),
     ("drydock-store", &[]),
     ("drydock-streams", &[]),
     ("drydock-api", &["drydock-kinds", "drydock-protobuf", "drydock-store", "drydock-streams"]),
@@ -33,7 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("seaworthy-compose", &["seaworthy-app"]),
     ("seaworthy-chart", &["seaworthy-app"]),
     ("seaworthy-image", &[]),
-    ("seaworthy-template", &[]),
+    ("seaworthy-template", &["go-duration"]),
     ("seaworthy-helm", &["seaworthy-template"]),
     ("seaworthy-release", &["seaworthy-template"]),
     (

@@ -197,35 +197,13 @@ fn descriptor(text: &str) -> Result<Rule, ScheduleError> {
             let Some(period) = text.strip_prefix("@every ") else {
                 return Err(ScheduleError::Descriptor(text.to_owned()));
             };
-            let parsed = go_duration(period).ok_or_else(|| ScheduleError::Duration(text.to_owned()))?;
-            return Ok(Rule::Every(Duration::from_secs(parsed.as_secs().max(1))));
+            let nanos = go_duration::parse(period).ok_or_else(|| ScheduleError::Duration(text.to_owned()))?;
+            // Whole seconds, one at least, also of what lies in the past.
+            let seconds = u64::try_from(nanos / 1_000_000_000).unwrap_or(0).max(1);
+            return Ok(Rule::Every(Duration::from_secs(seconds)));
         }
     };
     Schedule::parse(fields).map(|schedule| schedule.0)
-}
-
-/// `1h30m`, `90s`, `1.5h`: at least one number, each with a unit.
-fn go_duration(text: &str) -> Option<Duration> {
-    let mut rest = text;
-    let mut total = 0.0;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, tail) = rest.split_at(digits);
-        let unit_end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(unit_end);
-        let seconds = match unit {
-            "ns" => 1e-9,
-            "us" | "µs" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            _ => return None,
-        };
-        total += number.parse::<f64>().ok()? * seconds;
-        rest = tail;
-    }
-    (!text.is_empty()).then(|| Duration::try_from_secs_f64(total).ok()).flatten()
 }
 
 fn field(text: &str, bounds: &Bounds) -> Result<Field, ScheduleError> {

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use crate::PREFIX;
-use crate::scalar::{parse_duration, parse_time, whole_micros};
+use crate::scalar::{parse_time, whole_micros};
 use crate::table::{Field, Kind, Many, Message, table};
 use crate::wire::{put_bytes, put_double, put_integer, put_nested};
 
@@ -133,7 +133,7 @@ fn put_value(out: &mut Vec<u8>, number: u32, kind: Kind, value: Option<&Value>) 
         Kind::Duration => {
             let nanos = match value {
                 None => 0,
-                value => parse_duration(text(value)?).ok_or(Mistyped)?,
+                value => go_duration::parse(text(value)?).ok_or(Mistyped)?,
             };
             put_nested(out, number, |out| {
                 put_integer(out, 1, nanos);

@@ -201,7 +201,7 @@ fn is_date_time(text: &str) -> bool {
 
 /// `1h30m`, `1.5s`, or a number and a unit in words: `22 ns`, `3 days`.
 fn is_duration(text: &str) -> bool {
-    go_duration_nanos(text).is_some() || is_worded_duration(text)
+    go_duration::parse(text).is_some() || is_worded_duration(text)
 }
 
 fn is_worded_duration(text: &str) -> bool {
@@ -247,39 +247,6 @@ fn is_worded_duration(text: &str) -> bool {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     digits > 0 && UNITS.contains(&text[digits..].trim())
-}
-
-/// A duration as Go's `time.ParseDuration` reads it.
-pub(crate) fn go_duration_nanos(text: &str) -> Option<i64> {
-    let (sign, mut rest) = match text.strip_prefix('-') {
-        Some(rest) => (-1.0, rest),
-        None => (1.0, text.strip_prefix('+').unwrap_or(text)),
-    };
-    if rest == "0" {
-        return Some(0);
-    }
-    let mut total = 0.0;
-    if rest.is_empty() {
-        return None;
-    }
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let amount: f64 = rest[..end].parse().ok()?;
-        rest = &rest[end..];
-        let end = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
-        let unit = match &rest[..end] {
-            "ns" => 1.0,
-            "us" | "µs" | "μs" => 1e3,
-            "ms" => 1e6,
-            "s" => 1e9,
-            "m" => 60e9,
-            "h" => 3600e9,
-            _ => return None,
-        };
-        total += amount * unit;
-        rest = &rest[end..];
-    }
-    (total < i64::MAX as f64).then_some((sign * total) as i64)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::DecodeError;
-use crate::scalar::{duration_text, is_zero_time, micro_time_text, time_text};
+use crate::scalar::{is_zero_time, micro_time_text, time_text};
 use crate::table::{Field, Message};
 use crate::wire::{Payload, Reader};
 
@@ -84,7 +84,7 @@ pub(super) fn duration(at: At<'_>, bytes: &[u8]) -> Result<Value, DecodeError> {
             nanos = at.integer(payload)?;
         }
     }
-    Ok(Value::from(duration_text(nanos)))
+    Ok(Value::from(go_duration::display(nanos)))
 }
 
 pub(super) fn quantity(at: At<'_>, bytes: &[u8]) -> Result<Value, DecodeError> {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 
-use super::{Cx, Function, Returned, durations, f, string, text};
+use super::{Cx, Function, Returned, f, string, text};
 use crate::value::Param::{self, Any, Str, Time};
 use crate::value::Value;
 
@@ -24,7 +24,7 @@ pub const TABLE: &[Function] = &[
         let now = cx.runtime.now();
         let then = moment(cx, &a[0]);
         let seconds = (now.as_nanosecond() - then.as_nanosecond() + 500_000_000).div_euclid(1_000_000_000);
-        string(durations::display((seconds as i64).saturating_mul(1_000_000_000)))
+        string(go_duration::display((seconds as i64).saturating_mul(1_000_000_000)))
     }),
     f("unixEpoch", &[Time], |_, a| match &a[0] {
         Value::Time(time) => string(time.as_second().to_string()),
@@ -62,7 +62,7 @@ fn date_in_zone(cx: &mut Cx<'_>, layout: &Value, value: &Value, zone_name: &str)
 
 fn modify(by: &Value, time: &Value) -> Option<Value> {
     let Value::Time(time) = time else { return None };
-    let nanos = durations::parse(&text(by))?;
+    let nanos = go_duration::parse(&text(by))?;
     time.checked_add(jiff::SignedDuration::from_nanos(nanos)).ok().map(Value::Time)
 }
 
@@ -122,7 +122,7 @@ fn duration_method(nanos: i64, name: &str) -> Value {
         "Minutes" => Value::Float(nanos as f64 / 60e9),
         "Hours" => Value::Float(nanos as f64 / 3600e9),
         "Milliseconds" => Value::Int64(nanos / 1_000_000),
-        _ => Value::str(durations::display(nanos)),
+        _ => Value::str(go_duration::display(nanos)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Durations: Go's notation (`1h30m`) and Helm's conversions.
+//! Helm's conversions of durations.
 
 use super::{Function, f, string, text};
 use crate::value::Param::Any;
@@ -30,12 +30,12 @@ pub const TABLE: &[Function] = &[
             value @ Value::Str(_) => text(value).parse().unwrap_or(0),
             _ => 0,
         };
-        string(display(seconds.saturating_mul(SECOND)))
+        string(go_duration::display(seconds.saturating_mul(SECOND)))
     }),
     f("durationRound", &[Any], |cx, a| {
         let nanos = match &a[0] {
             Value::Int64(n) => *n,
-            value @ Value::Str(_) => parse(&text(value)).unwrap_or(0),
+            value @ Value::Str(_) => go_duration::parse(&text(value)).unwrap_or(0),
             Value::Time(time) => (cx.runtime.now().as_nanosecond() - time.as_nanosecond()) as i64,
             _ => 0,
         };
@@ -68,72 +68,12 @@ fn parse_any(value: &Value) -> Result<i64, String> {
             if text.is_empty() {
                 return Err("empty duration".into());
             }
-            parse(text)
+            go_duration::parse(text)
                 .or_else(|| text.parse::<f64>().ok().map(|seconds| (seconds * SECOND as f64) as i64))
                 .ok_or_else(|| format!("could not parse duration {}", crate::gofmt::quote(text.as_bytes())))
         }
         Value::Absent | Value::Nil => Err("invalid duration".into()),
         other => Err(format!("unsupported duration type {}", other.type_name())),
-    }
-}
-
-/// `time.ParseDuration`.
-pub fn parse(text: &str) -> Option<i64> {
-    let (negative, mut rest) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    if rest == "0" {
-        return Some(0);
-    }
-    if rest.is_empty() {
-        return None;
-    }
-    let mut total = 0f64;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest[..digits].parse().ok()?;
-        rest = &rest[digits..];
-        let unit_len = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
-        let unit = match &rest[..unit_len] {
-            "ns" => 1.0,
-            "us" | "µs" | "μs" => 1e3,
-            "ms" => 1e6,
-            "s" => 1e9,
-            "m" => 60e9,
-            "h" => 3600e9,
-            _ => return None,
-        };
-        total += number * unit;
-        rest = &rest[unit_len..];
-    }
-    let nanos = if negative { -total } else { total };
-    (nanos.abs() < 9.2e18).then_some(nanos as i64)
-}
-
-/// `time.Duration.String`.
-pub fn display(nanos: i64) -> String {
-    if nanos == 0 {
-        return "0s".into();
-    }
-    let sign = if nanos < 0 { "-" } else { "" };
-    let magnitude = nanos.unsigned_abs();
-    let fraction = |value: u64, unit: u64| {
-        let text = format!("{}.{:0width$}", value / unit, value % unit, width = unit.ilog10() as usize);
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    };
-    match magnitude {
-        n if n < 1_000 => return format!("{sign}{n}ns"),
-        n if n < 1_000_000 => return format!("{sign}{}µs", fraction(n, 1_000)),
-        n if n < 1_000_000_000 => return format!("{sign}{}ms", fraction(n, 1_000_000)),
-        _ => {}
-    }
-    let minutes = magnitude / 60_000_000_000;
-    let seconds = fraction(magnitude % 60_000_000_000, 1_000_000_000);
-    match (minutes / 60, minutes % 60) {
-        (0, 0) => format!("{sign}{seconds}s"),
-        (0, minutes) => format!("{sign}{minutes}m{seconds}s"),
-        (hours, minutes) => format!("{sign}{hours}h{minutes}m{seconds}s"),
     }
 }
 

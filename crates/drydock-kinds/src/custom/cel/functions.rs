@@ -9,7 +9,6 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use super::eval::{Eval, Failure, no_overload, overflow};
 use super::value::Val;
 use super::{kube, lists, texts};
-use crate::custom::formats::go_duration_nanos;
 
 /// Names that stand before a function like a value, but are none.
 const MODULES: [&str; 9] = ["base64", "cel", "format", "ip", "math", "optional", "semver", "sets", "strings"];
@@ -190,7 +189,7 @@ fn basic<'a>(name: &str, args: &[Val<'a>]) -> Option<Result<Val<'a>, Failure>> {
         ("bytes", [Val::Text(text)]) => Ok(Val::Bytes(text.as_bytes().into())),
         ("bytes", [Val::Bytes(bytes)]) => Ok(Val::Bytes(bytes.clone())),
         ("duration", [Val::Duration(span)]) => Ok(Val::Duration(*span)),
-        ("duration", [Val::Text(text)]) => match go_duration_nanos(text) {
+        ("duration", [Val::Text(text)]) => match go_duration::parse(text) {
             Some(nanos) => Ok(Val::Duration(SignedDuration::from_nanos(nanos))),
             None => error("type conversion error from 'string' to 'google.protobuf.Duration'"),
         },

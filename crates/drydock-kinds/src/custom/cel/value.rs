@@ -9,7 +9,6 @@ use std::rc::Rc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
-use crate::custom::formats::go_duration_nanos;
 use crate::custom::node::{DataType, Node};
 use crate::schema::ListType;
 
@@ -77,7 +76,7 @@ fn text_of<'a>(text: &'a str, node: Option<&'a Node>) -> Val<'a> {
     match node.and_then(|node| node.checks.format).map(|format| format.name) {
         Some("date-time" | "datetime") => text.parse().map_or_else(|_| plain(), Val::Time),
         Some("date") => format!("{text}T00:00:00Z").parse().map_or_else(|_| plain(), Val::Time),
-        Some("duration") => go_duration_nanos(text)
+        Some("duration") => go_duration::parse(text)
             .map_or_else(plain, |nanos| Val::Duration(SignedDuration::from_nanos(nanos))),
         Some("byte") => {
             use base64::Engine as _;
