@@ -12,6 +12,7 @@ use crate::pod::template;
 use crate::read::{flag, list, text};
 use crate::schedule::Schedule;
 use crate::workload::non_negative;
+use crate::zone::time_zone;
 use crate::{Column, Generation, KindSpec};
 
 pub const KIND: KindSpec = KindSpec::namespaced::<CronJob>()
@@ -108,7 +109,7 @@ fn schedule(new: &Value, path: &Path) -> Vec<FieldError> {
         let detail = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
         errors.push(FieldError::invalid(&at, zone, detail));
     }
-    if jiff::tz::TimeZone::get(zone).is_err() {
+    if time_zone(zone).is_none() {
         errors.push(FieldError::invalid(&at, zone, format!("unknown time zone {zone}")));
     }
     errors

@@ -14,6 +14,7 @@ pub mod quota;
 pub mod schedule;
 pub mod schema;
 pub mod spec;
+pub mod zone;
 
 // What kinds share.
 mod cells;
