@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -18,6 +17,7 @@ use crate::cx::Cx;
 use crate::key::Key;
 use crate::queue::{Ended, Queue};
 use crate::supervise::panic_text;
+use crate::watches::{Synced, Watches};
 
 /// The cause an API server names when it refuses new content.
 const NAMESPACE_TERMINATING: &str = "NamespaceTerminating";
@@ -39,14 +39,11 @@ impl Next {
 
 pub type Failure = Box<dyn Error + Send + Sync>;
 pub type Pass = BoxFuture<'static, Result<Next, Failure>>;
-/// Turns true once a cache has been filled.
-pub type Synced = watch::Receiver<bool>;
-
 pub struct Controller {
     pub name: &'static str,
     pub workers: usize,
-    /// Connects caches with the queue and names the caches that must be full before the first pass.
-    pub watches: fn(&Arc<Cx>, &Arc<Queue>) -> Vec<Synced>,
+    /// What wakes it.
+    pub watches: fn(&mut Watches<'_>),
     pub reconcile: fn(Arc<Cx>, Key) -> Pass,
 }
 
@@ -61,8 +58,9 @@ impl Controller {
     /// Must come before the watches start, or the first listing is missed.
     pub fn connect(self, cx: &Arc<Cx>) -> Connected {
         let queue = Arc::new(Queue::default());
-        let needs = (self.watches)(cx, &queue);
-        Connected { controller: self, queue, needs }
+        let mut watches = Watches::new(cx, &queue);
+        (self.watches)(&mut watches);
+        Connected { needs: watches.needs(), controller: self, queue }
     }
 }
 

@@ -39,6 +39,7 @@ mod selector;
 mod serviceaccount;
 mod statefulset;
 mod supervise;
+mod watches;
 
 pub use self::claims::PROVISIONER;
 pub use self::cx::{Clock, Config, DirectoryVolumes, SystemClock, VolumeHost};

@@ -12,11 +12,11 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use crate::controller::{Controller, Next, Synced};
+use crate::controller::{Controller, Next};
 use crate::cx::Cx;
 use crate::key::Key;
-use crate::queue::Queue;
 use crate::selector;
+use crate::watches::Watches;
 
 /// The name others see in `managedFields`, as in any cluster.
 const NAME: &str = "clusterrole-aggregation-controller";
@@ -30,10 +30,10 @@ pub fn controller() -> Controller {
     }
 }
 
-fn watches(cx: &Arc<Cx>, queue: &Arc<Queue>) -> Vec<Synced> {
-    let (q, gatherers) = (queue.clone(), Mutex::new(Vec::<String>::new()));
-    cx.kinds.cluster_roles.cache.subscribe(move |old, new| {
-        // Its own list, because the cache must not be asked from inside its own notice.
+fn watches(watches: &mut Watches<'_>) {
+    // Its own list, because the cache must not be asked from inside its own notice.
+    let gatherers = Mutex::new(Vec::<String>::new());
+    watches.on(&watches.cx.kinds.cluster_roles, move |_, queue, old, new| {
         let mut gatherers = gatherers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(role) = new.or(old) {
             let name = Key::of(&role.metadata).name;
@@ -42,9 +42,8 @@ fn watches(cx: &Arc<Cx>, queue: &Arc<Queue>) -> Vec<Synced> {
                 gatherers.push(name);
             }
         }
-        gatherers.iter().for_each(|name| q.add(Key::cluster(name)));
+        gatherers.iter().for_each(|name| queue.add(Key::cluster(name)));
     });
-    vec![cx.kinds.cluster_roles.cache.synced()]
 }
 
 pub async fn reconcile(cx: &Cx, key: &Key) -> Result<Next, kube::Error> {

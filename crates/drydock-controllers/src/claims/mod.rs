@@ -21,7 +21,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
 use self::plan::{Plan, plan};
-use crate::controller::{Controller, Next, Synced};
+use crate::controller::{Controller, Next};
 use crate::cx::Cx;
 use crate::key::Key;
 use crate::kind::WriteError;
@@ -29,6 +29,7 @@ use crate::owner::{self, is_deleting};
 use crate::pods;
 use crate::queue::Queue;
 use crate::scheduler::claim_names;
+use crate::watches::Watches;
 
 const NAME: &str = "persistentvolume-controller";
 /// Makes volumes as directories of this machine.
@@ -50,46 +51,26 @@ pub fn controller() -> Controller {
     }
 }
 
-fn watches(cx: &Arc<Cx>, queue: &Arc<Queue>) -> Vec<Synced> {
-    let q = queue.clone();
-    cx.kinds.claims.cache.subscribe(move |_, new| {
-        if let Some(claim) = new {
-            q.add(Key::of(&claim.metadata));
-        }
-    });
-    let (q, weak) = (queue.clone(), Arc::downgrade(cx));
-    cx.kinds.volumes.cache.subscribe(move |_, new| {
-        if let (Some(_), Some(cx)) = (new, weak.upgrade()) {
-            wake(&cx, &q, |claim| !plan::is_bound(claim));
-        }
-    });
-    let (q, weak) = (queue.clone(), Arc::downgrade(cx));
-    cx.kinds.storage_classes.cache.subscribe(move |_, new| {
-        if let (Some(_), Some(cx)) = (new, weak.upgrade()) {
-            wake(&cx, &q, |claim| !plan::is_bound(claim));
-        }
-    });
-    let q = queue.clone();
-    cx.kinds.pods.cache.subscribe(move |old, new| {
+fn watches(watches: &mut Watches<'_>) {
+    let kinds = &watches.cx.kinds;
+    watches.own(&kinds.claims);
+    watches.on(&kinds.volumes, |cx, queue, _, new| wake_unbound(cx, queue, new.is_some()));
+    watches.on(&kinds.storage_classes, |cx, queue, _, new| wake_unbound(cx, queue, new.is_some()));
+    watches.on(&kinds.pods, |_, queue, old, new| {
         // A claim that waits to be deleted may go when its last user has.
         let ended = new.is_none_or(|pod| pods::is_finished(pod));
         if let Some(pod) = old.filter(|_| ended) {
             let namespace = pod.metadata.namespace.clone().unwrap_or_default();
-            claim_names(pod).for_each(|name| q.add(Key::new(namespace.clone(), name)));
+            claim_names(pod).for_each(|name| queue.add(Key::new(namespace.clone(), name)));
         }
     });
-    let kinds = &cx.kinds;
-    vec![
-        kinds.claims.cache.synced(),
-        kinds.volumes.cache.synced(),
-        kinds.storage_classes.cache.synced(),
-        kinds.pods.cache.synced(),
-    ]
 }
 
-fn wake(cx: &Cx, queue: &Queue, concerned: impl Fn(&PersistentVolumeClaim) -> bool) {
-    let claims = cx.kinds.claims.cache.all();
-    claims.iter().filter(|claim| concerned(claim)).for_each(|claim| queue.add(Key::of(&claim.metadata)));
+/// What a claim waits for may have come.
+fn wake_unbound(cx: &Cx, queue: &Queue, has_come: bool) {
+    let claims = if has_come { cx.kinds.claims.cache.all() } else { Vec::new() };
+    let unbound = claims.iter().filter(|claim| !plan::is_bound(claim));
+    unbound.for_each(|claim| queue.add(Key::of(&claim.metadata)));
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -3,16 +3,14 @@
 //! Start at [`reconcile`]. Data goes only when the claim is gone for certain, never because a
 //! cache has not heard of it yet: the claim is asked for at the server first.
 
-use std::sync::Arc;
-
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeStatus};
 
 use super::{Error, PROVISIONED_BY, PROVISIONER, claim_of};
-use crate::controller::{Controller, Next, Synced};
+use crate::controller::{Controller, Next};
 use crate::cx::{Cx, time};
 use crate::key::Key;
 use crate::owner::is_deleting;
-use crate::queue::Queue;
+use crate::watches::Watches;
 
 const NAME: &str = "persistentvolume-reclaimer";
 
@@ -25,20 +23,14 @@ pub fn controller() -> Controller {
     }
 }
 
-fn watches(cx: &Arc<Cx>, queue: &Arc<Queue>) -> Vec<Synced> {
-    let q = queue.clone();
-    cx.kinds.volumes.cache.subscribe(move |_, new| {
-        if let Some(volume) = new {
-            q.add(Key::of(&volume.metadata));
-        }
-    });
-    let q = queue.clone();
-    cx.kinds.claims.cache.subscribe(move |old, new| {
+fn watches(watches: &mut Watches<'_>) {
+    let kinds = &watches.cx.kinds;
+    watches.own(&kinds.volumes);
+    watches.on(&kinds.claims, |_, queue, old, new| {
         let volumes =
             [old, new].into_iter().flatten().filter_map(|claim| claim.spec.as_ref()?.volume_name.clone());
-        volumes.for_each(|name| q.add(Key::cluster(name)));
+        volumes.for_each(|name| queue.add(Key::cluster(name)));
     });
-    vec![cx.kinds.volumes.cache.synced(), cx.kinds.claims.cache.synced()]
 }
 
 pub async fn reconcile(cx: &Cx, key: &Key) -> Result<Next, Error> {

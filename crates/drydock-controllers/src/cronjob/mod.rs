@@ -9,6 +9,7 @@ mod plan;
 
 use std::sync::Arc;
 
+use drydock_kinds::zone::time_zone;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, CronJobStatus, Job};
@@ -17,13 +18,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::PropagationPolicy;
 
 use self::plan::{Plan, Skip, plan};
-use crate::controller::{Controller, Next, Synced};
+use crate::controller::{Controller, Next};
 use crate::cx::{Cx, time};
 use crate::job::{ended_as, ended_at};
 use crate::key::Key;
 use crate::kind::WriteError;
 use crate::owner;
-use crate::queue::Queue;
+use crate::watches::Watches;
 
 const NAME: &str = "cronjob-controller";
 const SCHEDULED_AT: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
@@ -37,16 +38,9 @@ pub fn controller() -> Controller {
     }
 }
 
-fn watches(cx: &Arc<Cx>, queue: &Arc<Queue>) -> Vec<Synced> {
-    let q = queue.clone();
-    cx.kinds.cron_jobs.cache.subscribe(move |_, new| {
-        if let Some(cron) = new {
-            q.add(Key::of(&cron.metadata));
-        }
-    });
-    let q = queue.clone();
-    cx.kinds.jobs.cache.subscribe(move |old, new| owner::wake_owner(&q, "CronJob", old, new));
-    vec![cx.kinds.cron_jobs.cache.synced(), cx.kinds.jobs.cache.synced()]
+fn watches(watches: &mut Watches<'_>) {
+    watches.own(&watches.cx.kinds.cron_jobs);
+    watches.owned_by("CronJob", &watches.cx.kinds.jobs);
 }
 
 /// One CronJob with the Jobs it manages.
@@ -86,7 +80,7 @@ fn observe(cx: &Cx, key: &Key) -> Option<Observed> {
 /// The zone that the schedule is read in; without one that is the engine's own.
 fn zone(spec: &CronJobSpec) -> Result<TimeZone, &str> {
     match spec.time_zone.as_deref() {
-        Some(name) => TimeZone::get(name).map_err(|_| name),
+        Some(name) => time_zone(name).ok_or(name),
         None => Ok(TimeZone::system()),
     }
 }

@@ -17,14 +17,14 @@ use k8s_openapi::api::core::v1::{
 };
 
 use self::plan::{Plan, plan, status};
-use crate::controller::{Controller, Next, Synced};
+use crate::controller::{Controller, Next};
 use crate::cx::Cx;
 use crate::history::{History, name_of};
 use crate::key::Key;
 use crate::kind::WriteError;
 use crate::owner::{self, claim, sort_children};
 use crate::pods;
-use crate::queue::Queue;
+use crate::watches::Watches;
 
 const NAME: &str = "daemonset-controller";
 pub const REVISION_LABEL: &str = "controller-revision-hash";
@@ -46,31 +46,19 @@ pub fn controller() -> Controller {
     }
 }
 
-fn watches(cx: &Arc<Cx>, queue: &Arc<Queue>) -> Vec<Synced> {
-    let q = queue.clone();
-    cx.kinds.daemon_sets.cache.subscribe(move |_, new| {
-        if let Some(set) = new {
-            q.add(Key::of(&set.metadata));
-        }
-    });
-    let q = queue.clone();
-    cx.kinds.pods.cache.subscribe(move |old, new| owner::wake_owner(&q, "DaemonSet", old, new));
-    let (q, weak) = (queue.clone(), Arc::downgrade(cx));
-    cx.kinds.nodes.cache.subscribe(move |old, new| {
+fn watches(watches: &mut Watches<'_>) {
+    let kinds = &watches.cx.kinds;
+    watches.own(&kinds.daemon_sets);
+    watches.owned_by("DaemonSet", &kinds.pods);
+    watches.on(&kinds.nodes, |cx, queue, old, new| {
         let same = old
             .zip(new)
             .is_some_and(|(old, new)| old.spec == new.spec && old.metadata.labels == new.metadata.labels);
-        if let (false, Some(cx)) = (same, weak.upgrade()) {
-            cx.kinds.daemon_sets.cache.all().iter().for_each(|set| q.add(Key::of(&set.metadata)));
+        if !same {
+            cx.kinds.daemon_sets.cache.all().iter().for_each(|set| queue.add(Key::of(&set.metadata)));
         }
     });
-    let kinds = &cx.kinds;
-    vec![
-        kinds.daemon_sets.cache.synced(),
-        kinds.pods.cache.synced(),
-        kinds.nodes.cache.synced(),
-        kinds.revisions.cache.synced(),
-    ]
+    watches.need(kinds.revisions.cache.synced());
 }
 
 /// One DaemonSet with its pods and all nodes.

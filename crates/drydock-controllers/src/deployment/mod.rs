@@ -27,13 +27,14 @@ use self::plan::{Plan, Update, plan};
 use self::progress::News;
 pub use self::proportion::part_of;
 use self::revision::{REVISION, Sets};
-use crate::controller::{Controller, Next, Synced};
+use crate::controller::{Controller, Next};
 use crate::cx::Cx;
 use crate::key::Key;
 use crate::kind::WriteError;
 use crate::owner::{self, claim, sort_children};
 use crate::pods;
 use crate::queue::Queue;
+use crate::watches::Watches;
 
 const NAME: &str = "deployment-controller";
 
@@ -46,24 +47,16 @@ pub fn controller() -> Controller {
     }
 }
 
-fn watches(cx: &Arc<Cx>, queue: &Arc<Queue>) -> Vec<Synced> {
-    let q = queue.clone();
-    cx.kinds.deployments.cache.subscribe(move |old, new| {
-        if let Some(deployment) = new.or(old) {
-            q.add(Key::of(&deployment.metadata));
-        }
-    });
-    let q = queue.clone();
-    cx.kinds.replica_sets.cache.subscribe(move |old, new| owner::wake_owner(&q, "Deployment", old, new));
-    let (q, weak) = (queue.clone(), Arc::downgrade(cx));
-    cx.kinds.pods.cache.subscribe(move |old, new| {
+fn watches(watches: &mut Watches<'_>) {
+    let kinds = &watches.cx.kinds;
+    watches.own(&kinds.deployments);
+    watches.owned_by("Deployment", &kinds.replica_sets);
+    watches.on(&kinds.pods, |cx, queue, old, new| {
         let ended = new.is_none_or(|pod| pods::is_finished(pod));
-        if let (Some(pod), true, Some(cx)) = (old, ended, weak.upgrade()) {
-            wake_deployment_of(&cx, &q, pod);
+        if let Some(pod) = old.filter(|_| ended) {
+            wake_deployment_of(cx, queue, pod);
         }
     });
-    let kinds = &cx.kinds;
-    vec![kinds.deployments.cache.synced(), kinds.replica_sets.cache.synced(), kinds.pods.cache.synced()]
 }
 
 /// A `Recreate` rollout goes on when the last old pod is gone.

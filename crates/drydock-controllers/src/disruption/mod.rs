@@ -13,13 +13,14 @@ use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec,
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::controller::{Controller, Next, Synced};
+use crate::controller::{Controller, Next};
 use crate::cx::{Cx, time};
 use crate::deployment::part_of;
 use crate::key::Key;
 use crate::kind::WriteError;
 use crate::owner::{self, is_deleting};
 use crate::queue::Queue;
+use crate::watches::Watches;
 use crate::{pods, selector};
 
 const NAME: &str = "disruption-controller";
@@ -34,20 +35,12 @@ pub fn controller() -> Controller {
     }
 }
 
-fn watches(cx: &Arc<Cx>, queue: &Arc<Queue>) -> Vec<Synced> {
-    let q = queue.clone();
-    cx.kinds.budgets.cache.subscribe(move |_, new| {
-        if let Some(budget) = new {
-            q.add(Key::of(&budget.metadata));
-        }
+fn watches(watches: &mut Watches<'_>) {
+    let kinds = &watches.cx.kinds;
+    watches.own(&kinds.budgets);
+    watches.on(&kinds.pods, |cx, queue, old, new| {
+        [old, new].into_iter().flatten().for_each(|pod| wake_budgets_of(cx, queue, pod));
     });
-    let (q, weak) = (queue.clone(), Arc::downgrade(cx));
-    cx.kinds.pods.cache.subscribe(move |old, new| {
-        if let Some(cx) = weak.upgrade() {
-            [old, new].into_iter().flatten().for_each(|pod| wake_budgets_of(&cx, &q, pod));
-        }
-    });
-    vec![cx.kinds.budgets.cache.synced(), cx.kinds.pods.cache.synced()]
 }
 
 fn wake_budgets_of(cx: &Cx, queue: &Queue, pod: &Pod) {

@@ -15,13 +15,14 @@ use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 
 use self::plan::{MANAGED_BY, MANAGER, Plan, SERVICE_NAME, plan};
-use crate::controller::{Controller, Next, Synced};
+use crate::controller::{Controller, Next};
 use crate::cx::Cx;
 use crate::key::Key;
 use crate::kind::WriteError;
 use crate::owner::is_deleting;
 use crate::queue::Queue;
 use crate::selector;
+use crate::watches::Watches;
 
 const NAME: &str = "endpoint-slice-controller";
 
@@ -34,38 +35,19 @@ pub fn controller() -> Controller {
     }
 }
 
-fn watches(cx: &Arc<Cx>, queue: &Arc<Queue>) -> Vec<Synced> {
-    let q = queue.clone();
-    cx.kinds.services.cache.subscribe(move |old, new| {
-        if let Some(service) = new.or(old) {
-            q.add(Key::of(&service.metadata));
-        }
+fn watches(watches: &mut Watches<'_>) {
+    let kinds = &watches.cx.kinds;
+    watches.own(&kinds.services);
+    watches.on(&kinds.pods, |cx, queue, old, new| {
+        [old, new].into_iter().flatten().for_each(|pod| wake_services_of(cx, queue, pod));
     });
-    let (q, weak) = (queue.clone(), Arc::downgrade(cx));
-    cx.kinds.pods.cache.subscribe(move |old, new| {
-        if let Some(cx) = weak.upgrade() {
-            [old, new].into_iter().flatten().for_each(|pod| wake_services_of(&cx, &q, pod));
-        }
-    });
-    let q = queue.clone();
-    cx.kinds.endpoint_slices.cache.subscribe(move |old, new| {
+    watches.on(&kinds.endpoint_slices, |_, queue, old, new| {
         if let Some(key) = new.or(old).and_then(|slice| service_of(slice)) {
-            q.add(key);
+            queue.add(key);
         }
     });
-    let q = queue.clone();
-    cx.kinds.endpoints.cache.subscribe(move |old, new| {
-        if let Some(endpoints) = new.or(old) {
-            q.add(Key::of(&endpoints.metadata));
-        }
-    });
-    let kinds = &cx.kinds;
-    vec![
-        kinds.services.cache.synced(),
-        kinds.pods.cache.synced(),
-        kinds.endpoint_slices.cache.synced(),
-        kinds.endpoints.cache.synced(),
-    ]
+    // Endpoints bear their service's name.
+    watches.own(&kinds.endpoints);
 }
 
 fn wake_services_of(cx: &Cx, queue: &Queue, pod: &Pod) {

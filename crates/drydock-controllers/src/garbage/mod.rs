@@ -10,8 +10,6 @@ mod graph;
 mod plan;
 mod sources;
 
-use std::sync::Arc;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Api;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, PropagationPolicy};
@@ -20,11 +18,11 @@ use serde_json::json;
 pub use self::graph::{Graph, Node};
 use self::plan::{FOREGROUND, ORPHAN, OwnerState, Plan, plan};
 pub use self::sources::{Served, connect, discover};
-use crate::controller::{Controller, Next, Synced};
+use crate::controller::{Controller, Next};
 use crate::cx::Cx;
 use crate::key::Key;
 use crate::kind::WriteError;
-use crate::queue::Queue;
+use crate::watches::Watches;
 
 const NAME: &str = "garbage-collector";
 
@@ -37,9 +35,9 @@ pub fn controller() -> Controller {
     }
 }
 
-fn watches(cx: &Arc<Cx>, queue: &Arc<Queue>) -> Vec<Synced> {
-    cx.graph.wake_collector_through(queue.clone());
-    vec![cx.graph.synced()]
+fn watches(watches: &mut Watches<'_>) {
+    watches.cx.graph.wake_collector_through(watches.queue.clone());
+    watches.need(watches.cx.graph.synced());
 }
 
 pub async fn reconcile(cx: &Cx, key: &Key) -> Result<Next, WriteError> {

@@ -24,11 +24,11 @@ use self::limits::{Allowed, History, Limited, limit};
 use self::metrics::{Proposal, Refusal, propose};
 use self::status::Report;
 use self::target::{Scaled, Target};
-use crate::controller::{Controller, Next, Synced};
+use crate::controller::{Controller, Next};
 use crate::cx::Cx;
 use crate::key::Key;
 use crate::kind::WriteError;
-use crate::queue::Queue;
+use crate::watches::Watches;
 
 const NAME: &str = "horizontal-pod-autoscaler";
 const PERIOD: Duration = Duration::from_secs(15);
@@ -56,15 +56,13 @@ pub fn controller() -> Controller {
     }
 }
 
-fn watches(cx: &Arc<Cx>, queue: &Arc<Queue>) -> Vec<Synced> {
-    let q = queue.clone();
-    cx.kinds.autoscalers.cache.subscribe(move |old, new| {
+fn watches(watches: &mut Watches<'_>) {
+    watches.on(&watches.cx.kinds.autoscalers, |_, queue, old, new| {
         let is_news = old.map(|old| &old.spec) != new.map(|new| &new.spec);
         if let Some(autoscaler) = new.or(old).filter(|_| is_news) {
-            q.add(Key::of(&autoscaler.metadata));
+            queue.add(Key::of(&autoscaler.metadata));
         }
     });
-    vec![cx.kinds.autoscalers.cache.synced()]
 }
 
 /// One autoscaler while it is decided about.

@@ -18,13 +18,13 @@ use kube::api::PropagationPolicy;
 
 use self::plan::{Plan, plan};
 pub use self::plan::{ended_as, ended_at};
-use crate::controller::{Controller, Next, Synced};
+use crate::controller::{Controller, Next};
 use crate::cx::Cx;
 use crate::key::Key;
 use crate::kind::WriteError;
 use crate::owner;
 use crate::pods;
-use crate::queue::Queue;
+use crate::watches::Watches;
 
 const NAME: &str = "job-controller";
 const JOB_NAME: &str = "batch.kubernetes.io/job-name";
@@ -40,16 +40,9 @@ pub fn controller() -> Controller {
     }
 }
 
-fn watches(cx: &Arc<Cx>, queue: &Arc<Queue>) -> Vec<Synced> {
-    let q = queue.clone();
-    cx.kinds.jobs.cache.subscribe(move |_, new| {
-        if let Some(job) = new {
-            q.add(Key::of(&job.metadata));
-        }
-    });
-    let q = queue.clone();
-    cx.kinds.pods.cache.subscribe(move |old, new| owner::wake_owner(&q, "Job", old, new));
-    vec![cx.kinds.jobs.cache.synced(), cx.kinds.pods.cache.synced()]
+fn watches(watches: &mut Watches<'_>) {
+    watches.own(&watches.cx.kinds.jobs);
+    watches.owned_by("Job", &watches.cx.kinds.pods);
 }
 
 /// One Job with the pods it manages.

@@ -12,13 +12,13 @@ use k8s_openapi::api::core::v1::{Namespace, NamespaceStatus};
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, PostParams};
 
-use crate::controller::{Controller, Next, Synced};
+use crate::controller::{Controller, Next};
 use crate::cx::Cx;
 use crate::garbage::Served;
 use crate::key::Key;
 use crate::kind::WriteError;
 use crate::owner::is_deleting;
-use crate::queue::Queue;
+use crate::watches::Watches;
 
 const NAME: &str = "namespace-controller";
 const FINALIZER: &str = "kubernetes";
@@ -34,16 +34,15 @@ pub fn controller() -> Controller {
     }
 }
 
-fn watches(cx: &Arc<Cx>, queue: &Arc<Queue>) -> Vec<Synced> {
-    let q = queue.clone();
-    let graph = cx.graph.clone();
-    cx.kinds.namespaces.cache.subscribe(move |old, new| match (old, new) {
-        (_, Some(namespace)) if is_deleting(&namespace.metadata) => q.add(Key::of(&namespace.metadata)),
-        (Some(gone), None) => graph.forget_namespace(&Key::of(&gone.metadata).name),
+fn watches(watches: &mut Watches<'_>) {
+    let cx = watches.cx;
+    watches.on(&cx.kinds.namespaces, |cx, queue, old, new| match (old, new) {
+        (_, Some(namespace)) if is_deleting(&namespace.metadata) => queue.add(Key::of(&namespace.metadata)),
+        (Some(gone), None) => cx.graph.forget_namespace(&Key::of(&gone.metadata).name),
         _ => {}
     });
-    cx.graph.wake_namespaces_through(queue.clone());
-    vec![cx.kinds.namespaces.cache.synced(), cx.graph.synced()]
+    cx.graph.wake_namespaces_through(watches.queue.clone());
+    watches.need(cx.graph.synced());
 }
 
 pub async fn reconcile(cx: &Cx, key: &Key) -> Result<Next, WriteError> {

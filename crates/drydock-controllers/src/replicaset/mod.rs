@@ -18,7 +18,7 @@ use k8s_openapi::api::core::v1::{Pod, ReplicationController};
 
 use self::plan::{Plan, plan};
 use self::replicated::Replicated;
-use crate::controller::{Controller, Next, Synced};
+use crate::controller::{Controller, Next};
 use crate::cx::Cx;
 use crate::key::Key;
 use crate::kind::WriteError;
@@ -26,6 +26,7 @@ use crate::owner::{self, claim, sort_children};
 use crate::pods;
 use crate::queue::Queue;
 use crate::selector;
+use crate::watches::Watches;
 
 /// Pods created at once; each batch that succeeds doubles the next, so that a hopeless template
 /// fails a few times and not a thousand times.
@@ -50,23 +51,14 @@ fn controller_of<K: Replicated>() -> Controller {
     }
 }
 
-fn watches<K: Replicated>(cx: &Arc<Cx>, queue: &Arc<Queue>) -> Vec<Synced> {
-    let q = queue.clone();
-    K::kind_of(cx).cache.subscribe(move |old, new| {
-        if let Some(set) = new.or(old) {
-            q.add(Key::of(set.meta()));
+fn watches<K: Replicated>(watches: &mut Watches<'_>) {
+    watches.own(K::kind_of(watches.cx));
+    watches.on(&watches.cx.kinds.pods, |cx, queue, old, new| {
+        owner::wake_owner(queue, &K::kind(&()), old, new);
+        if let Some(pod) = new.filter(|pod| owner::controller_of(&pod.metadata).is_none()) {
+            wake_adopters::<K>(cx, queue, pod);
         }
     });
-    let (q, weak) = (queue.clone(), Arc::downgrade(cx));
-    cx.kinds.pods.cache.subscribe(move |old, new| {
-        owner::wake_owner(&q, &K::kind(&()), old, new);
-        if let (Some(pod), Some(cx)) = (new, weak.upgrade())
-            && owner::controller_of(&pod.metadata).is_none()
-        {
-            wake_adopters::<K>(&cx, &q, pod);
-        }
-    });
-    vec![K::kind_of(cx).cache.synced(), cx.kinds.pods.cache.synced()]
 }
 
 /// An orphan wakes every set that might take it in.

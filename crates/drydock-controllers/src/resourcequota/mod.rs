@@ -21,11 +21,12 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams};
 use serde_json::Value;
 
 use crate::cache::Meta;
-use crate::controller::{Controller, Next, Synced};
+use crate::controller::{Controller, Next};
 use crate::cx::Cx;
 use crate::key::Key;
-use crate::kind::{Kind, Object, WriteError};
+use crate::kind::{Object, WriteError};
 use crate::queue::Queue;
+use crate::watches::Watches;
 
 const NAME: &str = "resourcequota-controller";
 /// How old the count of kinds that nobody watches may grow.
@@ -42,29 +43,19 @@ pub fn controller() -> Controller {
     }
 }
 
-fn watches(cx: &Arc<Cx>, queue: &Arc<Queue>) -> Vec<Synced> {
-    let q = queue.clone();
-    cx.kinds.quotas.cache.subscribe(move |_, new| {
-        if let Some(quota) = new {
-            q.add(Key::of(&quota.metadata));
-        }
-    });
-    wake(cx, queue, &cx.kinds.pods);
-    wake(cx, queue, &cx.kinds.services);
-    wake(cx, queue, &cx.kinds.claims);
-    vec![cx.kinds.quotas.cache.synced()]
+fn watches(watches: &mut Watches<'_>) {
+    let kinds = &watches.cx.kinds;
+    watches.own(&kinds.quotas);
+    watches.on(&kinds.pods, |cx, queue, old, new| recount(cx, queue, new.or(old)));
+    watches.on(&kinds.services, |cx, queue, old, new| recount(cx, queue, new.or(old)));
+    watches.on(&kinds.claims, |cx, queue, old, new| recount(cx, queue, new.or(old)));
 }
 
 /// Counts anew when an object comes, goes or changes.
-fn wake<K: Object>(cx: &Arc<Cx>, queue: &Arc<Queue>, kind: &Kind<K>) {
-    let (q, weak) = (queue.clone(), Arc::downgrade(cx));
-    kind.cache.subscribe(move |old, new| {
-        let changed = new.or(old).map(|object| Key::of(Meta::meta(&**object)));
-        if let (Some(cx), Some(key)) = (weak.upgrade(), changed) {
-            let quotas = cx.kinds.quotas.cache.in_namespace(&key.namespace);
-            quotas.iter().for_each(|quota| q.add(Key::of(&quota.metadata)));
-        }
-    });
+fn recount<K: Object>(cx: &Cx, queue: &Queue, changed: Option<&Arc<K>>) {
+    let Some(key) = changed.map(|object| Key::of(Meta::meta(&**object))) else { return };
+    let quotas = cx.kinds.quotas.cache.in_namespace(&key.namespace);
+    quotas.iter().for_each(|quota| queue.add(Key::of(&quota.metadata)));
 }
 
 pub async fn reconcile(cx: &Cx, key: &Key) -> Result<Next, WriteError> {

@@ -20,13 +20,14 @@ use kube::Api;
 use kube::api::PostParams;
 
 use self::fit::{Verdict, choose};
-use crate::controller::{Controller, Next, Synced};
+use crate::controller::{Controller, Next};
 use crate::cx::{Cx, time};
 use crate::key::Key;
 use crate::kind::WriteError;
 use crate::owner::{self, is_deleting};
 use crate::pods;
 use crate::queue::Queue;
+use crate::watches::Watches;
 
 const NAME: &str = "default-scheduler";
 const POD_SCHEDULED: &str = "PodScheduled";
@@ -40,39 +41,34 @@ pub fn controller() -> Controller {
     }
 }
 
-fn watches(cx: &Arc<Cx>, queue: &Arc<Queue>) -> Vec<Synced> {
-    let (q, weak) = (queue.clone(), Arc::downgrade(cx));
-    cx.kinds.pods.cache.subscribe(move |old, new| {
+fn watches(watches: &mut Watches<'_>) {
+    let kinds = &watches.cx.kinds;
+    watches.on(&kinds.pods, |cx, queue, old, new| {
         if let Some(pod) = new.filter(|pod| is_waiting(pod)) {
-            q.add(Key::of(&pod.metadata));
+            queue.add(Key::of(&pod.metadata));
         }
         // Room has become free.
         let ended = new.is_none_or(|pod| pods::is_finished(pod));
         let held_room = old.is_some_and(|pod| pods::node_name(pod).is_some() && !pods::is_finished(pod));
-        if let (true, true, Some(cx)) = (ended, held_room, weak.upgrade()) {
-            wake_waiting(&cx, &q, |_| true);
+        if ended && held_room {
+            wake_waiting(cx, queue, |_| true);
         }
         // Company has come.
         let is_placed = new.is_some_and(|pod| pods::node_name(pod).is_some());
-        if let (true, false, Some(cx)) = (is_placed, held_room, weak.upgrade()) {
-            wake_waiting(&cx, &q, neighbours::has_demands);
+        if is_placed && !held_room {
+            wake_waiting(cx, queue, neighbours::has_demands);
         }
     });
-    let (q, weak) = (queue.clone(), Arc::downgrade(cx));
-    cx.kinds.nodes.cache.subscribe(move |old, new| {
-        let same = old.zip(new).is_some_and(|(old, new)| fit::looks_same(old, new));
-        if let (false, Some(cx)) = (same, weak.upgrade()) {
-            wake_waiting(&cx, &q, |_| true);
+    watches.on(&kinds.nodes, |cx, queue, old, new| {
+        if !old.zip(new).is_some_and(|(old, new)| fit::looks_same(old, new)) {
+            wake_waiting(cx, queue, |_| true);
         }
     });
-    let (q, weak) = (queue.clone(), Arc::downgrade(cx));
-    cx.kinds.claims.cache.subscribe(move |_, new| {
-        if let (Some(claim), Some(cx)) = (new, weak.upgrade()) {
-            wake_users_of(&cx, &q, claim);
+    watches.on(&kinds.claims, |cx, queue, _, new| {
+        if let Some(claim) = new {
+            wake_users_of(cx, queue, claim);
         }
     });
-    let kinds = &cx.kinds;
-    vec![kinds.pods.cache.synced(), kinds.nodes.cache.synced(), kinds.claims.cache.synced()]
 }
 
 fn wake_waiting(cx: &Cx, queue: &Queue, concerned: impl Fn(&Pod) -> bool) {

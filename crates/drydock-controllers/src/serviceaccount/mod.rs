@@ -11,13 +11,14 @@ use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::cache::Meta;
-use crate::controller::{Controller, Next, Synced};
+use crate::controller::{Controller, Next};
 use crate::cx::Cx;
 use crate::key::Key;
-use crate::kind::{Kind, Object, WriteError};
+use crate::kind::{Object, WriteError};
 use crate::kinds::ROOT_CA;
 use crate::owner::is_deleting;
 use crate::queue::Queue;
+use crate::watches::Watches;
 
 const NAME: &str = "serviceaccount-controller";
 const DEFAULT: &str = "default";
@@ -32,32 +33,18 @@ pub fn controller() -> Controller {
     }
 }
 
-fn watches(cx: &Arc<Cx>, queue: &Arc<Queue>) -> Vec<Synced> {
-    let q = queue.clone();
-    cx.kinds.namespaces.cache.subscribe(move |_, new| {
-        if let Some(namespace) = new {
-            q.add(Key::of(&namespace.metadata));
-        }
-    });
-    wake_namespace(queue, &cx.kinds.service_accounts, DEFAULT);
-    wake_namespace(queue, &cx.kinds.root_cas, ROOT_CA);
-    let kinds = &cx.kinds;
-    vec![
-        kinds.namespaces.cache.synced(),
-        kinds.service_accounts.cache.synced(),
-        kinds.root_cas.cache.synced(),
-    ]
+fn watches(watches: &mut Watches<'_>) {
+    let kinds = &watches.cx.kinds;
+    watches.own(&kinds.namespaces);
+    watches.on(&kinds.service_accounts, |_, queue, old, new| wake_namespace(queue, new.or(old), DEFAULT));
+    watches.on(&kinds.root_cas, |_, queue, old, new| wake_namespace(queue, new.or(old), ROOT_CA));
 }
 
-fn wake_namespace<K: Object>(queue: &Arc<Queue>, kind: &Kind<K>, name: &'static str) {
-    let q = queue.clone();
-    kind.cache.subscribe(move |old, new| {
-        if let Some(key) =
-            new.or(old).map(|object| Key::of(Meta::meta(&**object))).filter(|key| key.name == name)
-        {
-            q.add(Key::cluster(key.namespace));
-        }
-    });
+fn wake_namespace<K: Object>(queue: &Queue, changed: Option<&Arc<K>>, name: &str) {
+    let key = changed.map(|object| Key::of(Meta::meta(&**object)));
+    if let Some(key) = key.filter(|key| key.name == name) {
+        queue.add(Key::cluster(key.namespace));
+    }
 }
 
 pub async fn reconcile(cx: &Cx, key: &Key) -> Result<Next, WriteError> {

@@ -20,13 +20,13 @@ use k8s_openapi::api::core::v1::Pod;
 
 use self::plan::{Plan, plan};
 use self::revisions::Revisions;
-use crate::controller::{Controller, Next, Synced};
+use crate::controller::{Controller, Next};
 use crate::cx::Cx;
 use crate::history::History;
 use crate::key::Key;
 use crate::kind::WriteError;
 use crate::owner::{self, claim, sort_children};
-use crate::queue::Queue;
+use crate::watches::Watches;
 
 const NAME: &str = "statefulset-controller";
 /// Where a revision carries the hash of its template.
@@ -41,24 +41,12 @@ pub fn controller() -> Controller {
     }
 }
 
-fn watches(cx: &Arc<Cx>, queue: &Arc<Queue>) -> Vec<Synced> {
-    let q = queue.clone();
-    cx.kinds.stateful_sets.cache.subscribe(move |old, new| {
-        if let Some(set) = new.or(old) {
-            q.add(Key::of(&set.metadata));
-        }
-    });
-    let q = queue.clone();
-    cx.kinds.pods.cache.subscribe(move |old, new| owner::wake_owner(&q, "StatefulSet", old, new));
-    let q = queue.clone();
-    cx.kinds.revisions.cache.subscribe(move |old, new| owner::wake_owner(&q, "StatefulSet", old, new));
-    let kinds = &cx.kinds;
-    vec![
-        kinds.stateful_sets.cache.synced(),
-        kinds.pods.cache.synced(),
-        kinds.revisions.cache.synced(),
-        kinds.claims.cache.synced(),
-    ]
+fn watches(watches: &mut Watches<'_>) {
+    let kinds = &watches.cx.kinds;
+    watches.own(&kinds.stateful_sets);
+    watches.owned_by("StatefulSet", &kinds.pods);
+    watches.owned_by("StatefulSet", &kinds.revisions);
+    watches.need(kinds.claims.cache.synced());
 }
 
 #[derive(Debug, thiserror::Error)]
