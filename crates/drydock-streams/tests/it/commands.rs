@@ -243,12 +243,14 @@ async fn a_large_input_comes_back_whole_through_small_buffers() {
 
 #[tokio::test]
 async fn a_client_that_leaves_takes_the_session_with_it() {
+    let (begin, begun) = tokio::sync::oneshot::channel::<()>();
     let (told, ended) = tokio::sync::oneshot::channel::<()>();
     let start: Start = Box::pin(async move {
         let (stdin, mut input) = tokio::io::duplex(64);
         tokio::spawn(async move {
-            let mut all = Vec::new();
-            let _ = input.read_to_end(&mut all).await;
+            assert_eq!(input.read_u8().await.unwrap(), b'x');
+            begin.send(()).unwrap();
+            let _ = input.read_to_end(&mut Vec::new()).await;
             told.send(()).unwrap();
         });
         let end = Box::pin(std::future::pending());
@@ -263,6 +265,7 @@ async fn a_client_that_leaves_takes_the_session_with_it() {
     });
     let mut socket = websocket("v4.channel.k8s.io", ALL, start).await;
     socket.send(Message::binary(b"\x00x".to_vec())).await.unwrap();
+    begun.await.unwrap();
     drop(socket);
     ended.await.unwrap();
 }
