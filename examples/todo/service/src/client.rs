@@ -1,5 +1,6 @@
-//! A small HTTP client for calls between our own services: plain HTTP, JSON in and out, a deadline on
-//! every call, a bound on every answer, and the request id of the caller passed along.
+//! A small HTTP client for calls between our own services and to language models: JSON in and out, a deadline on
+//! every call, a bound on every answer, and the request id of the caller passed along. `https` is verified
+//! against the well-known certificate authorities.
 
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -82,7 +84,7 @@ impl Stream {
 
 #[derive(Clone)]
 pub struct Client {
-    pool: Pool<HttpConnector, Full<Bytes>>,
+    pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
     timeout: Duration,
 }
 
@@ -92,6 +94,12 @@ impl Client {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
         connector.set_nodelay(true);
+        connector.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_webpki_roots()
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
         // Shorter than the servers' own patience, so that a reused connection is rarely one being closed.
         let pool =
             Pool::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(20)).build(connector);

@@ -51,26 +51,34 @@ pub enum Error {
     Audience,
 }
 
-/// The signing key and, during a rotation, the one before it.
+/// The key that signs, and those that are accepted besides it during a rotation.
 #[derive(Clone)]
 pub struct Keys {
     current: Vec<u8>,
-    previous: Option<Vec<u8>>,
+    accepted: Vec<Vec<u8>>,
 }
 
 impl Keys {
-    pub fn new(current: &str, previous: Option<&str>) -> Self {
-        Self { current: current.as_bytes().to_vec(), previous: previous.map(|key| key.as_bytes().to_vec()) }
+    /// `accepted` keys verify and never sign.
+    pub fn new<'a>(current: &str, accepted: impl IntoIterator<Item = &'a str>) -> Self {
+        let accepted = accepted.into_iter().map(|key| key.as_bytes().to_vec()).collect();
+        Self { current: current.as_bytes().to_vec(), accepted }
     }
 
-    /// Reads `BETTER_AUTH_SECRET` and, for a rotation, `BETTER_AUTH_SECRET_PREVIOUS`.
+    /// Reads `BETTER_AUTH_SECRET` and, for a rotation, `BETTER_AUTH_SECRET_PREVIOUS`: one key or several, separated
+    /// by commas. While replicas are replaced one by one, each has to accept what the others sign, so the new key is
+    /// accepted everywhere before it signs anywhere.
     pub fn from_env() -> Result<Self, crate::config::Error> {
-        let current = crate::config::secret("BETTER_AUTH_SECRET")?;
-        let previous = match crate::config::optional("BETTER_AUTH_SECRET_PREVIOUS") {
-            Some(_) => Some(crate::config::secret("BETTER_AUTH_SECRET_PREVIOUS")?),
-            None => None,
-        };
-        Ok(Self::new(&current, previous.as_deref()))
+        use crate::config::{Error, optional, signing_secret};
+        const ACCEPTED: &str = "BETTER_AUTH_SECRET_PREVIOUS";
+        let current = signing_secret("BETTER_AUTH_SECRET")?;
+        let text = optional(ACCEPTED).unwrap_or_default();
+        let accepted: Vec<&str> = text.split(',').map(str::trim).filter(|key| !key.is_empty()).collect();
+        match accepted.iter().map(|key| key.chars().count()).find(|len| *len < crate::config::SECRET_MIN_LEN)
+        {
+            Some(len) => Err(Error::SecretTooShort { name: ACCEPTED, len }),
+            None => Ok(Self::new(&current, accepted)),
+        }
     }
 
     pub fn sign(&self, claims: &Claims) -> String {
@@ -104,7 +112,7 @@ impl Keys {
     }
 
     fn keys(&self) -> impl Iterator<Item = &Vec<u8>> {
-        std::iter::once(&self.current).chain(self.previous.as_ref())
+        std::iter::once(&self.current).chain(&self.accepted)
     }
 }
 
@@ -157,7 +165,7 @@ mod tests {
     const OTHER: &str = "fedcba9876543210fedcba9876543210";
 
     fn token(secret: &str, audience: Audience) -> String {
-        Keys::new(secret, None).sign(&Claims::new("u1", audience, 1_000, 60))
+        Keys::new(secret, []).sign(&Claims::new("u1", audience, 1_000, 60))
     }
 
     #[track_caller]
@@ -168,27 +176,27 @@ mod tests {
 
     #[test]
     fn a_signed_token_names_its_user() {
-        check(&Keys::new(SECRET, None), &token(SECRET, Audience::Session), 1_059, Ok("u1"));
+        check(&Keys::new(SECRET, []), &token(SECRET, Audience::Session), 1_059, Ok("u1"));
     }
 
     #[test]
     fn an_expired_token_is_refused() {
-        check(&Keys::new(SECRET, None), &token(SECRET, Audience::Session), 1_060, Err(Error::Expired));
+        check(&Keys::new(SECRET, []), &token(SECRET, Audience::Session), 1_060, Err(Error::Expired));
     }
 
     #[test]
     fn a_token_signed_with_another_key_is_refused() {
-        check(&Keys::new(SECRET, None), &token(OTHER, Audience::Session), 1_001, Err(Error::Signature));
+        check(&Keys::new(SECRET, []), &token(OTHER, Audience::Session), 1_001, Err(Error::Signature));
     }
 
     #[test]
     fn a_tool_token_does_not_open_the_api() {
-        check(&Keys::new(SECRET, None), &token(SECRET, Audience::ToolCall), 1_001, Err(Error::Audience));
+        check(&Keys::new(SECRET, []), &token(SECRET, Audience::ToolCall), 1_001, Err(Error::Audience));
     }
 
     #[test]
     fn the_previous_key_is_still_accepted_after_a_rotation() {
-        check(&Keys::new(OTHER, Some(SECRET)), &token(SECRET, Audience::Session), 1_001, Ok("u1"));
+        check(&Keys::new(OTHER, [SECRET]), &token(SECRET, Audience::Session), 1_001, Ok("u1"));
     }
 
     #[test]
@@ -196,9 +204,9 @@ mod tests {
         let none = base64url(br#"{"alg":"none"}"#);
         let honest = token(SECRET, Audience::Session);
         let payload = honest.split('.').nth(1).expect("three parts");
-        check(&Keys::new(SECRET, None), &format!("{none}.{payload}."), 1_001, Err(Error::Malformed));
-        check(&Keys::new(SECRET, None), "garbage", 1_001, Err(Error::Malformed));
-        check(&Keys::new(SECRET, None), "a.b.c", 1_001, Err(Error::Malformed));
+        check(&Keys::new(SECRET, []), &format!("{none}.{payload}."), 1_001, Err(Error::Malformed));
+        check(&Keys::new(SECRET, []), "garbage", 1_001, Err(Error::Malformed));
+        check(&Keys::new(SECRET, []), "a.b.c", 1_001, Err(Error::Malformed));
     }
 
     #[test]
@@ -208,7 +216,7 @@ mod tests {
         let forged =
             base64url(&serde_json::to_vec(&Claims::new("u2", Audience::Session, 1_000, 60)).unwrap());
         let forged = format!("{}.{forged}.{}", parts[0], parts[2]);
-        check(&Keys::new(SECRET, None), &forged, 1_001, Err(Error::Signature));
+        check(&Keys::new(SECRET, []), &forged, 1_001, Err(Error::Signature));
     }
 
     #[test]

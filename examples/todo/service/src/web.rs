@@ -116,7 +116,7 @@ async fn admit(State(gate): State<Gate>, request: Request, next: Next) -> Respon
     let span = tracing::info_span!("request", request_id = %id, %method, %route);
     let work = async {
         let began = Instant::now();
-        let response = within_limits(&gate, request, next).await;
+        let response = within_limits(&gate, &route, request, next).await;
         finish(
             &gate.metrics,
             RequestLabels { method, route, status: response.status().as_u16() },
@@ -131,7 +131,10 @@ async fn admit(State(gate): State<Gate>, request: Request, next: Next) -> Respon
     response
 }
 
-async fn within_limits(gate: &Gate, request: Request, next: Next) -> Response {
+async fn within_limits(gate: &Gate, route: &str, request: Request, next: Next) -> Response {
+    if is_probe(route) {
+        return next.run(request).await;
+    }
     let Ok(_place) = gate.places.try_acquire() else {
         return refusal(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -150,13 +153,17 @@ fn refusal(status: StatusCode, code: &str, message: &str) -> Response {
     (status, [(header::RETRY_AFTER, "1")], body).into_response()
 }
 
+/// Probes are answered also while all places are taken: a busy process is not a sick one.
+fn is_probe(route: &str) -> bool {
+    matches!(route, "/health" | "/ready" | "/api/health" | "/metrics")
+}
+
 /// Probes come every few seconds; they are counted, but logged only when they fail.
 fn finish(metrics: &Metrics, labels: RequestLabels, took: Duration) {
     let took_ms = took.as_secs_f64() * 1e3;
-    let is_probe = matches!(labels.route.as_str(), "/health" | "/ready" | "/api/health" | "/metrics");
     if labels.status >= 500 {
         tracing::warn!(status = labels.status, took_ms, "answered");
-    } else if is_probe {
+    } else if is_probe(&labels.route) {
         tracing::debug!(status = labels.status, took_ms, "answered");
     } else {
         tracing::info!(status = labels.status, took_ms, "answered");
