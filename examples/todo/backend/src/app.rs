@@ -39,12 +39,12 @@ pub struct AppState {
 impl AppState {
     /// Reads every setting of section "Environment" in the README.
     pub fn from_env() -> Result<App, crate::Error> {
-        use service::config::{optional, parsed, required};
+        use service::config::{database_url, optional, parsed};
         let size = PoolSize {
             min: parsed("DB_POOL_MIN", "a number", 5)?,
             max: parsed("DB_POOL_MAX", "a number", 10)?,
         };
-        let store = Store::connect(&required("DATABASE_URL")?, optional("REDIS_URL").as_deref(), size)?;
+        let store = Store::connect(&database_url()?, optional("REDIS_URL").as_deref(), size)?;
         let minutes = parsed("ACCESS_TOKEN_EXPIRE_MINUTES", "a number of minutes", SESSION_DEFAULT_S / 60)?;
         Ok(Arc::new(Self {
             store,

@@ -31,6 +31,7 @@ pub fn router(app: App, limits: Limits) -> Router {
         .route("/api/{user_id}/tasks", get(tasks::list).post(tasks::add))
         .route("/api/{user_id}/tasks/{id}", get(tasks::get).put(tasks::update).delete(tasks::delete))
         .route("/api/{user_id}/tasks/{id}/complete", patch(tasks::toggle))
+        .route("/api/{user_id}/tasks/{id}/restore", post(tasks::restore))
         .route("/api/{user_id}/chat", post(chat::chat))
         .route("/api/{user_id}/chat/history", get(chat::history).delete(chat::clear))
         .fallback(|| async { ApiError::NotFound("this address") })

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use store::{Change, FieldError, NewTask, Task};
 
@@ -13,22 +13,55 @@ use crate::error::{ApiError, Result};
 
 type TaskPath = std::result::Result<Path<(String, i64)>, PathRejection>;
 
-/// An array of tasks; the header `x-total-count` says how many there are beyond this page.
+/// An array of tasks; the header `x-total-count` says how many there are beyond this page, `link` where they are.
 pub async fn list(
     State(app): State<App>,
     session: Session,
-    query: std::result::Result<Query<store::Query>, QueryRejection>,
+    uri: Uri,
+    query: std::result::Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Result<Response> {
-    let Query(query) = query.map_err(|_| {
-        let message = "use status=all|pending|completed, sort=created|title|due_date, search, limit, offset";
-        ApiError::Invalid(vec![FieldError::new("query", message)])
-    })?;
-    let query = store::Query { search: store::strip_control(&query.search, false), ..query };
-    if query.search.chars().count() > store::TITLE_MAX {
-        return Err(ApiError::Invalid(vec![FieldError::new("search", "is too long")]));
+    let unreadable = |_| ApiError::Invalid(vec![FieldError::new("query", "is not a well-formed query")]);
+    let Query(pairs) = query.map_err(unreadable)?;
+    let pairs = || pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let query = store::Query::from_pairs(pairs()).map_err(ApiError::Invalid)?;
+    let page = app.store.list_tasks_json(&session.user_id, &query).await?;
+    let mut response = ([(header::CONTENT_TYPE, "application/json")], page.tasks).into_response();
+    let headers = response.headers_mut();
+    headers.insert("x-total-count", page.total.into());
+    if let Some(link) = links(uri.path(), pairs(), &query, page.total) {
+        headers.insert(header::LINK, link);
     }
-    let page = app.store.list_tasks(&session.user_id, &query).await?;
-    Ok(([("x-total-count", page.total.to_string())], Json(page.tasks)).into_response())
+    Ok(response)
+}
+
+/// `link` as RFC 8288 has it, when there are pages before or after this one.
+fn links<'a>(
+    path: &str,
+    pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+    query: &store::Query,
+    total: i64,
+) -> Option<HeaderValue> {
+    let to = |offset: i64, relation: &str| {
+        let mut text = String::new();
+        for (name, value) in pairs.clone().filter(|(name, _)| !matches!(*name, "offset" | "limit")) {
+            text.push_str(&format!("{}={}&", encoded(name), encoded(value)));
+        }
+        format!("<{path}?{text}limit={}&offset={offset}>; rel=\"{relation}\"", query.limit)
+    };
+    let next = query.offset + query.limit;
+    let mut links = Vec::new();
+    links.extend((next < total).then(|| to(next, "next")));
+    links.extend((query.offset > 0).then(|| to((query.offset - query.limit).max(0), "prev")));
+    if links.is_empty() { None } else { HeaderValue::from_str(&links.join(", ")).ok() }
+}
+
+fn encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
 }
 
 pub async fn add(
@@ -66,6 +99,11 @@ pub async fn toggle(State(app): State<App>, session: Session, path: TaskPath) ->
 pub async fn delete(State(app): State<App>, session: Session, path: TaskPath) -> Result<StatusCode> {
     app.store.delete_task(&session.user_id, task_id(path)?).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Undoes a deletion of the last ten minutes.
+pub async fn restore(State(app): State<App>, session: Session, path: TaskPath) -> Result<Json<Task>> {
+    Ok(Json(app.store.restore_task(&session.user_id, task_id(path)?).await?))
 }
 
 /// What is not a number is not a task either.

@@ -43,7 +43,7 @@ pub async fn run() -> Result<(), Error> {
         min: service::config::parsed("DB_POOL_MIN", "a number", 1)?,
         max: service::config::parsed("DB_POOL_MAX", "a number", 10)?,
     };
-    let database_url = service::config::required("DATABASE_URL")?;
+    let database_url = service::config::database_url()?;
     let store = Store::connect(&database_url, service::config::optional("REDIS_URL").as_deref(), size)?;
     let hosts = allowed_hosts(service::config::optional("MCP_ALLOWED_HOSTS"));
     let limits = Limits { time: Duration::from_secs(10), ..Limits::default() };

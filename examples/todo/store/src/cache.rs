@@ -1,24 +1,32 @@
-//! Redis: copies of task lists, and the chat limit that all replicas share.
+//! Redis: copies of task lists, the chat limit that all replicas share, and word of changes between processes.
 //!
 //! Invariant: no caller ever sees a Redis error. A read that fails is a miss, a limit that cannot be asked
 //! is kept in this process instead, and `degraded` says so to metrics and readiness.
 //!
-//! A list is stored under the user's current *stamp*. Whoever writes replaces the stamp, so a list that was
-//! read before the write and stored after it lands under a stamp nobody asks for any more.
+//! The lists of a user are one hash, whose `stamp` every write replaces. A list carries the stamp it was read
+//! under, so one that was read before a write and stored after it is never believed. A Redis that was away may have
+//! missed writes: lists older than the outage are not believed either, and while this process cannot hear of
+//! changes it believes none.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use futures::StreamExt;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Cmd, RedisResult, cmd, pipe};
 
 use crate::Error;
+use crate::live::Live;
+use crate::tasks::now_ms;
 
-/// Also bounds how long a list can be stale when Redis goes away between a write and its invalidation.
-const LIST_TTL_S: u64 = 30;
-const STAMP_TTL_S: u64 = 3_600;
+/// Bounds how long a list can be stale should every other precaution fail.
+const LIST_TTL_MS: i64 = 30_000;
+const HASH_TTL_S: u64 = 3_600;
+/// The channel on which the users are named whose data changed.
+const CHANNEL: &str = "todo:changed";
+const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(250);
 /// After a failure Redis is left alone for this long: an outage must not cost every request a timeout.
 const BACK_OFF: Duration = Duration::from_secs(1);
@@ -44,6 +52,8 @@ pub enum Verdict {
 #[derive(Clone)]
 pub struct Cache {
     redis: Option<ConnectionManager>,
+    /// For the connection that only listens.
+    client: Option<redis::Client>,
     shared: Arc<Shared>,
 }
 
@@ -52,23 +62,31 @@ struct Shared {
     stats: CacheStats,
     failed_at: Mutex<Option<Instant>>,
     local_limits: Mutex<HashMap<String, (Instant, u64)>>,
+    /// Lists stored before this moment (milliseconds since 1970) may have missed a write.
+    believed_since_ms: AtomicI64,
+    is_deaf: AtomicBool,
+}
+
+/// What the cache knows of a list.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// To store the list under, once it was read; none: do not store it.
+    pub stamp: Option<String>,
+    /// The length of the whole list, and the page as JSON.
+    pub page: Option<(i64, String)>,
 }
 
 impl Cache {
     pub(crate) fn connect(url: Option<&str>) -> Result<Self, Error> {
+        let Some(url) = url else { return Ok(Self { redis: None, client: None, shared: Arc::default() }) };
         let bad = |error: redis::RedisError| Error::Address { name: "REDIS_URL", source: Box::new(error) };
-        let redis = match url {
-            None => None,
-            Some(url) => {
-                let config = ConnectionManagerConfig::new()
-                    .set_number_of_retries(1)
-                    .set_response_timeout(Some(RESPONSE_TIMEOUT))
-                    .set_connection_timeout(Some(RESPONSE_TIMEOUT));
-                let client = redis::Client::open(url).map_err(bad)?;
-                Some(ConnectionManager::new_lazy_with_config(client, config).map_err(bad)?)
-            }
-        };
-        Ok(Self { redis, shared: Arc::default() })
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(1)
+            .set_response_timeout(Some(RESPONSE_TIMEOUT))
+            .set_connection_timeout(Some(RESPONSE_TIMEOUT));
+        let client = redis::Client::open(url).map_err(bad)?;
+        let redis = ConnectionManager::new_lazy_with_config(client.clone(), config).map_err(bad)?;
+        Ok(Self { redis: Some(redis), client: Some(client), shared: Arc::default() })
     }
 
     pub fn stats(&self) -> &CacheStats {
@@ -83,35 +101,93 @@ impl Cache {
         }
     }
 
-    /// The stamp to read and store lists under; none means: go to the database and store nothing.
-    pub(crate) async fn stamp(&self, user: &str) -> Option<String> {
-        let key = format!("tasks:{user}:stamp");
-        let fresh = fresh_stamp();
-        let mut set = cmd("SET");
-        set.arg(&key).arg(&fresh).arg("NX").arg("GET").arg("EX").arg(STAMP_TTL_S);
-        let current: Option<String> = self.ask(&set).await?;
-        Some(current.unwrap_or(fresh))
-    }
-
-    pub(crate) async fn list(&self, user: &str, stamp: &str, query: &str) -> Option<String> {
-        let found: Option<Option<String>> = self.ask(cmd("GET").arg(list_key(user, stamp, query))).await;
-        let counter =
-            if matches!(found, Some(Some(_))) { &self.shared.stats.hits } else { &self.shared.stats.misses };
+    pub(crate) async fn list(&self, user: &str, query: &str) -> Found {
+        if self.shared.is_deaf.load(Ordering::Relaxed) {
+            return Found::default();
+        }
+        let mut get = cmd("HMGET");
+        get.arg(hash_key(user)).arg("stamp").arg(query);
+        let Some((stamp, value)) = self.ask::<(Option<String>, Option<String>)>(&get).await else {
+            return Found::default();
+        };
+        let Some(stamp) = stamp else {
+            self.shared.stats.misses.fetch_add(1, Ordering::Relaxed);
+            return Found { stamp: self.first_stamp(user).await, page: None };
+        };
+        let since = (now_ms() - LIST_TTL_MS).max(self.shared.believed_since_ms.load(Ordering::Relaxed));
+        let page = value.and_then(|value| read_value(&value, &stamp, since));
+        let counter = if page.is_some() { &self.shared.stats.hits } else { &self.shared.stats.misses };
         counter.fetch_add(1, Ordering::Relaxed);
-        found.flatten()
+        Found { stamp: Some(stamp), page }
     }
 
-    pub(crate) async fn store_list(&self, user: &str, stamp: &str, query: &str, json: &str) {
-        let mut set = cmd("SET");
-        set.arg(list_key(user, stamp, query)).arg(json).arg("EX").arg(LIST_TTL_S);
-        let _: Option<()> = self.ask(&set).await;
+    /// None when somebody else was quicker.
+    async fn first_stamp(&self, user: &str) -> Option<String> {
+        let fresh = fresh_stamp();
+        let mut set = cmd("HSETNX");
+        set.arg(hash_key(user)).arg("stamp").arg(&fresh);
+        (self.ask::<u64>(&set).await? == 1).then_some(fresh)
     }
 
-    /// Makes every stored list of `user` unreachable. Call after the write is committed, before answering.
+    pub(crate) async fn store_list(&self, user: &str, stamp: &str, query: &str, total: i64, json: &str) {
+        let value = format!("{stamp} {} {total}\n{json}", now_ms());
+        let mut set = pipe();
+        set.cmd("HSET").arg(hash_key(user)).arg(query).arg(value).ignore();
+        set.cmd("EXPIRE").arg(hash_key(user)).arg(HASH_TTL_S).ignore();
+        let _: Option<()> = self.ask_all(&set).await;
+    }
+
+    /// Makes every stored list of `user` worthless and tells the other processes. Call after the write is
+    /// committed, before answering.
     pub(crate) async fn invalidate(&self, user: &str) {
-        let mut set = cmd("SET");
-        set.arg(format!("tasks:{user}:stamp")).arg(fresh_stamp()).arg("EX").arg(STAMP_TTL_S);
-        let _: Option<()> = self.ask(&set).await;
+        let key = hash_key(user);
+        let mut replace = pipe();
+        replace.atomic();
+        replace.cmd("DEL").arg(&key).ignore();
+        replace.cmd("HSET").arg(&key).arg("stamp").arg(fresh_stamp()).ignore();
+        replace.cmd("EXPIRE").arg(&key).arg(HASH_TTL_S).ignore();
+        replace.cmd("PUBLISH").arg(CHANNEL).arg(user).ignore();
+        let _: Option<()> = self.ask_all(&replace).await;
+    }
+
+    /// Tells the other processes that something of `user` changed that is in no list.
+    pub(crate) async fn announce(&self, user: &str) {
+        let _: Option<u64> = self.ask(cmd("PUBLISH").arg(CHANNEL).arg(user)).await;
+    }
+
+    /// Hears of changes that other processes made, for ever; see [`crate::Store::listen`].
+    pub(crate) async fn listen(&self, live: &Live) {
+        let Some(client) = &self.client else { return std::future::pending().await };
+        loop {
+            self.shared.is_deaf.store(true, Ordering::Relaxed);
+            if let Err(error) = self.hear(client, live).await {
+                tracing::debug!(error = %error.category(), "changes of other processes are not heard");
+            }
+            live.set_connected(false);
+            live.wake_all();
+            tokio::time::sleep(RECONNECT_PAUSE).await;
+        }
+    }
+
+    /// Returns when the connection ends.
+    async fn hear(&self, client: &redis::Client, live: &Live) -> RedisResult<()> {
+        let opening = async {
+            let mut connection = client.get_async_pubsub().await?;
+            connection.subscribe(CHANNEL).await?;
+            Ok(connection)
+        };
+        let opened: Result<RedisResult<_>, _> = tokio::time::timeout(4 * RESPONSE_TIMEOUT, opening).await;
+        let connection = opened.map_err(std::io::Error::from)??;
+        // From here on every change is heard, and what was stored before may have missed one.
+        self.shared.believed_since_ms.store(now_ms(), Ordering::Relaxed);
+        self.shared.is_deaf.store(false, Ordering::Relaxed);
+        live.set_connected(true);
+        live.wake_all();
+        let mut messages = connection.into_on_message();
+        while let Some(message) = messages.next().await {
+            live.wake(&message.get_payload::<String>()?);
+        }
+        Ok(())
     }
 
     /// Counts one chat message of `user`; at most `per_minute` are allowed, over all replicas.
@@ -153,6 +229,12 @@ impl Cache {
         self.note(outcome)
     }
 
+    async fn ask_all<T: redis::FromRedisValue>(&self, commands: &redis::Pipeline) -> Option<T> {
+        let mut redis = self.usable()?;
+        let outcome = commands.query_async(&mut redis).await;
+        self.note(outcome)
+    }
+
     fn usable(&self) -> Option<ConnectionManager> {
         let failed_at = *self.shared.failed_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match failed_at {
@@ -166,6 +248,7 @@ impl Cache {
         match outcome {
             Ok(value) => {
                 if failed_at.take().is_some() {
+                    self.shared.believed_since_ms.store(now_ms(), Ordering::Relaxed);
                     tracing::info!("the cache answers again");
                 }
                 Some(value)
@@ -185,8 +268,18 @@ fn verdict(count: u64, limit: u64, left_s: u64) -> Verdict {
     if count <= limit { Verdict::Allowed } else { Verdict::RetryAfter { seconds: left_s.max(1) } }
 }
 
-fn list_key(user: &str, stamp: &str, query: &str) -> String {
-    format!("tasks:{user}:{stamp}:{query}")
+fn hash_key(user: &str) -> String {
+    format!("tasks:{user}")
+}
+
+/// The page in a stored value, when it was read under `stamp` and stored at `since_ms` or later.
+fn read_value(value: &str, stamp: &str, since_ms: i64) -> Option<(i64, String)> {
+    let (head, json) = value.split_once('\n')?;
+    let mut head = head.split(' ');
+    let is_current = head.next()? == stamp;
+    let is_recent = head.next()?.parse::<i64>().ok()? >= since_ms;
+    let total = head.next()?.parse().ok()?;
+    (is_current && is_recent).then(|| (total, json.to_owned()))
 }
 
 /// Random, not counted up: a Redis that lost its data can never repeat an old stamp.
@@ -213,9 +306,17 @@ mod tests {
     #[tokio::test]
     async fn an_unreachable_redis_is_a_miss_and_never_an_error() {
         let cache = Cache::connect(Some("redis://127.0.0.1:1/0")).unwrap();
-        assert_eq!(cache.stamp("u1").await, None);
-        assert_eq!(cache.list("u1", "s", "q").await, None);
+        assert_eq!(cache.list("u1", "q").await, Found::default());
         cache.invalidate("u1").await;
         assert_eq!(cache.admit_chat("u1", 1).await, Verdict::Allowed);
+    }
+
+    #[test]
+    fn a_list_is_believed_under_its_stamp_and_while_it_is_recent() {
+        let page = Some((7, "[{}]".to_owned()));
+        assert_eq!(read_value("ab 100 7\n[{}]", "ab", 100), page);
+        assert_eq!(read_value("ab 100 7\n[{}]", "cd", 100), None);
+        assert_eq!(read_value("ab 99 7\n[{}]", "ab", 100), None);
+        assert_eq!(read_value("garbage", "ab", 0), None);
     }
 }

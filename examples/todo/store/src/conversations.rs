@@ -3,9 +3,8 @@
 //! The `state` of an assistant message is JSON that only the backend's chat understands.
 
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
-use sqlx::postgres::PgRow;
 
+use crate::db::{numbered, on, write_numbered};
 use crate::tasks::{now_ms, rfc3339};
 use crate::{Error, Store};
 
@@ -16,6 +15,15 @@ pub enum Role {
     Assistant,
 }
 
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Assistant => "assistant",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     pub role: Role,
@@ -24,36 +32,46 @@ pub struct Message {
     pub created_at: String,
 }
 
+/// Role, content, state, time.
+pub(crate) type MessageRow = (String, String, String, i64);
+
 impl Store {
     pub async fn new_conversation(&self, user: &str) -> Result<i64, Error> {
-        let sql =
+        const SQL: &str =
             "insert into conversations (user_id, created_at, updated_at) values ($1, $2, $2) returning id";
-        let row = sqlx::query(sql).bind(user).bind(now_ms()).fetch_one(&self.pool).await?;
-        Ok(row.try_get("id")?)
+        let (id,): (i64,) =
+            on!(&self.db, pool => sqlx::query_as(SQL).bind(user).bind(now_ms()).fetch_one(pool).await?);
+        Ok(id)
     }
 
     /// The conversation `id` if it belongs to `user`.
     pub async fn conversation(&self, user: &str, id: i64) -> Result<i64, Error> {
-        let sql = "select id from conversations where user_id = $1 and id = $2";
-        let row = sqlx::query(sql).bind(user).bind(id).fetch_optional(&self.pool).await?;
-        Ok(row.ok_or(Error::NotFound)?.try_get("id")?)
+        const SQL: &str = "select id from conversations where user_id = $1 and id = $2";
+        let row: Option<(i64,)> =
+            on!(&self.db, pool => sqlx::query_as(SQL).bind(user).bind(id).fetch_optional(pool).await?);
+        row.map(|(id,)| id).ok_or(Error::NotFound)
     }
 
     /// The conversation used last, if there is one.
     pub async fn latest_conversation(&self, user: &str) -> Result<Option<i64>, Error> {
-        let sql = "select id from conversations where user_id = $1 order by updated_at desc, id desc limit 1";
-        let row = sqlx::query(sql).bind(user).fetch_optional(&self.pool).await?;
-        Ok(row.map(|row| row.try_get("id")).transpose()?)
+        const SQL: &str =
+            "select id from conversations where user_id = $1 order by updated_at desc, id desc limit 1";
+        let row: Option<(i64,)> =
+            on!(&self.db, pool => sqlx::query_as(SQL).bind(user).fetch_optional(pool).await?);
+        Ok(row.map(|(id,)| id))
     }
 
     /// The newest `limit` messages, oldest first.
     pub async fn history(&self, user: &str, conversation: i64, limit: i64) -> Result<Vec<Message>, Error> {
-        let sql = "select role, content, state, created_at from messages \
-                   where user_id = $1 and conversation_id = $2 order by id desc limit $3";
-        let rows = sqlx::query(sql).bind(user).bind(conversation).bind(limit).fetch_all(&self.pool).await?;
-        Ok(rows.iter().rev().map(message).collect::<Result<_, _>>()?)
+        const SQL: &str = "select role, content, state, created_at from messages \
+                           where user_id = $1 and conversation_id = $2 order by id desc limit $3";
+        let rows: Vec<MessageRow> = on!(&self.db, pool => {
+            sqlx::query_as(SQL).bind(user).bind(conversation).bind(limit).fetch_all(pool).await?
+        });
+        Ok(rows.into_iter().rev().map(message).collect())
     }
 
+    /// Appends to a conversation of `user`; [`Error::NotFound`] when it is gone or somebody else's.
     pub async fn add_message(
         &self,
         user: &str,
@@ -62,38 +80,38 @@ impl Store {
         content: &str,
         state: &str,
     ) -> Result<(), Error> {
-        let sql = "with touched as (update conversations set updated_at = $6 where id = $1 and user_id = $2 \
-                   returning id) insert into messages (conversation_id, user_id, role, content, state, created_at) \
-                   select id, $2, $3, $4, $5, $6 from touched";
-        let role = match role {
-            Role::User => "user",
-            Role::Assistant => "assistant",
-        };
-        let done = sqlx::query(sql)
-            .bind(conversation)
-            .bind(user)
-            .bind(role)
+        const TOUCH: &str = "update conversations set updated_at = $3 where user_id = $1 and id = $2";
+        let sql = numbered!(
+            "0",
+            "insert into messages (conversation_id, user_id, role, content, state, created_at, change) \
+             select conversations.id, $1, $2, $3, $4, $5, numbers.change from conversations,",
+            "where conversations.id = $6 and conversations.user_id = $1 returning id"
+        );
+        let now = now_ms();
+        let row = write_numbered!(&self.db, user, sql, (i64,), query => query
+            .bind(role.name())
             .bind(content)
             .bind(state)
-            .bind(now_ms())
-            .execute(&self.pool)
-            .await?;
-        if done.rows_affected() == 0 { Err(Error::NotFound) } else { Ok(()) }
+            .bind(now)
+            .bind(conversation));
+        self.live.wake(user);
+        row?.ok_or(Error::NotFound)?;
+        on!(&self.db, pool => {
+            sqlx::query(TOUCH).bind(user).bind(conversation).bind(now).execute(pool).await?;
+        });
+        self.cache.announce(user).await;
+        Ok(())
     }
 
     /// Forgets every conversation of `user`.
     pub async fn clear_conversations(&self, user: &str) -> Result<(), Error> {
-        sqlx::query("delete from conversations where user_id = $1").bind(user).execute(&self.pool).await?;
+        const SQL: &str = "delete from conversations where user_id = $1";
+        on!(&self.db, pool => sqlx::query(SQL).bind(user).execute(pool).await.map(drop)?);
         Ok(())
     }
 }
 
-fn message(row: &PgRow) -> Result<Message, sqlx::Error> {
-    let role: String = row.try_get("role")?;
-    Ok(Message {
-        role: if role == "user" { Role::User } else { Role::Assistant },
-        content: row.try_get("content")?,
-        state: row.try_get("state")?,
-        created_at: rfc3339(row.try_get("created_at")?),
-    })
+pub(crate) fn message((role, content, state, created_at): MessageRow) -> Message {
+    let role = if role == "user" { Role::User } else { Role::Assistant };
+    Message { role, content, state, created_at: rfc3339(created_at) }
 }

@@ -1,30 +1,34 @@
-//! Everything the application remembers: users, tasks and conversations in PostgreSQL, short-lived copies
+//! Everything the application remembers: users, tasks and conversations in PostgreSQL or SQLite, short-lived copies
 //! in Redis.
 //!
 //! Shared by `backend` and `mcp-server`, so that a task is validated, written and dropped from the cache in
 //! one way only. Every query is bound to a user id; there is no way to ask for a task without one.
-//! Redis may be absent at any time: reads fall through to PostgreSQL and nothing fails.
+//! Redis may be absent at any time: reads fall through to the database and nothing fails.
 //!
-//! Start at [`Store::connect`].
+//! Start at [`Store::connect`]; statements that both databases understand are run by [`db`].
 
 mod cache;
+mod changes;
 mod conversations;
+mod db;
+mod live;
 mod migrate;
+mod query;
 mod tasks;
 mod users;
 mod validate;
 
-use std::str::FromStr;
-use std::time::Duration;
-
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use db::Db;
 
 pub use cache::{Cache, CacheStats, Verdict};
+pub use changes::Event;
 pub use conversations::{Message, Role};
-pub use tasks::{Change, NewTask, Page, Query, Sort, Status, Task};
+pub use live::{Live, Subscription};
+pub use query::{Order, PAGE_MAX, Query, Sort, Status};
+pub use tasks::{Change, JsonPage, NewTask, Page, Task};
 pub use users::User;
 pub use validate::{
-    FieldError, MESSAGE_MAX, TITLE_MAX, email, message, name, password, strip_control, title,
+    DESCRIPTION_MAX, FieldError, MESSAGE_MAX, TITLE_MAX, email, message, name, password, strip_control, title,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -37,13 +41,17 @@ pub enum Error {
     EmailTaken,
     #[error("the database cannot be used")]
     Database(#[from] sqlx::Error),
+    #[error("the migrations of this version have not run yet")]
+    NotMigrated,
     #[error("migration `{name}` failed")]
     Migration { name: &'static str, source: sqlx::Error },
+    #[error("a stored list cannot be read")]
+    Stored(#[source] serde_json::Error),
     #[error("`{name}` is not a usable address")]
     Address { name: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
 }
 
-/// How many connections one process keeps.
+/// How many connections one process keeps (PostgreSQL only).
 #[derive(Clone, Copy, Debug)]
 pub struct PoolSize {
     pub min: u32,
@@ -53,42 +61,47 @@ pub struct PoolSize {
 /// The database pool and the cache. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    pool: PgPool,
+    db: Db,
     cache: Cache,
+    live: Live,
 }
 
 impl Store {
     /// Prepares connections; nothing is contacted until the first query, so a service can answer its health
-    /// check while the database is still starting. Without `redis_url` there is no cache.
+    /// check while the database is still starting. `database_url` begins with `postgres://` or `sqlite:`.
+    /// Without `redis_url` there is no cache.
     pub fn connect(database_url: &str, redis_url: Option<&str>, size: PoolSize) -> Result<Self, Error> {
-        let bad = |error: sqlx::Error| Error::Address { name: "DATABASE_URL", source: Box::new(error) };
-        let options = PgConnectOptions::from_str(database_url).map_err(bad)?.application_name("todo");
-        let pool = PgPoolOptions::new()
-            .min_connections(size.min)
-            .max_connections(size.max)
-            .acquire_timeout(Duration::from_secs(3))
-            .idle_timeout(Duration::from_secs(300))
-            .connect_lazy_with(options);
-        Ok(Self { pool, cache: Cache::connect(redis_url)? })
+        let db = Db::open(database_url, size)?;
+        Ok(Self { db, cache: Cache::connect(redis_url)?, live: Live::default() })
     }
 
     pub fn cache(&self) -> &Cache {
         &self.cache
     }
 
-    /// Connections open and idle, for metrics.
-    pub fn pool_usage(&self) -> (u32, usize) {
-        (self.pool.size(), self.pool.num_idle())
+    /// Who waits for changes in this process.
+    pub fn live(&self) -> &Live {
+        &self.live
     }
 
-    /// Answers whether the database can be reached and has our tables.
-    pub async fn check(&self) -> Result<(), Error> {
-        sqlx::query("select 1 from schema_migrations limit 1").fetch_one(&self.pool).await?;
-        Ok(())
+    /// Hears through Redis what other processes change: wakes who waits here, and knows when cached lists cannot be
+    /// believed. Runs for ever; a process that serves lists or live updates runs it once.
+    pub async fn listen(&self) {
+        self.cache.listen(&self.live).await;
+    }
+
+    /// `postgres` or `sqlite`.
+    pub fn kind(&self) -> &'static str {
+        self.db.name()
+    }
+
+    /// Connections open and idle, for metrics.
+    pub fn pool_usage(&self) -> (u32, usize) {
+        self.db.usage()
     }
 
     /// Closes the connections politely; queries in progress finish first.
     pub async fn close(&self) {
-        self.pool.close().await;
+        db::on!(&self.db, pool => pool.close().await);
     }
 }

@@ -1,16 +1,19 @@
-//! Tasks: the queries, and the list that is served from the cache.
+//! Tasks: reading and writing them, and the list that is served from the cache.
 //!
 //! Ids are numbered per user from 1 and never reused. Every statement names the user, so another user's task
-//! is indistinguishable from one that does not exist.
+//! is indistinguishable from one that does not exist. A deleted task is kept for a while, invisible, so that it
+//! can be restored.
 
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
-use sqlx::postgres::PgRow;
 
+use crate::db::{numbered, on, write_numbered};
 use crate::validate::{self, FieldError};
-use crate::{Error, Store};
+use crate::{Error, Query, Store};
 
-const PAGE_MAX: i64 = 500;
+/// How long a deletion can be undone.
+const RESTORE_WINDOW_MS: i64 = 10 * 60 * 1_000;
+/// How long a deleted task is kept at all: other windows and replicas have to hear of its end.
+const DELETED_KEPT_MS: i64 = 24 * 3_600 * 1_000;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
@@ -25,46 +28,17 @@ pub struct Task {
     pub updated_at: String,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    #[default]
-    All,
-    Pending,
-    Completed,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Sort {
-    #[default]
-    Created,
-    Title,
-    DueDate,
-}
-
-/// Which tasks, in which order, which part of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Query {
-    pub status: Status,
-    pub sort: Sort,
-    /// Only titles that contain this text, whatever the case.
-    pub search: String,
-    pub limit: i64,
-    pub offset: i64,
-}
-
-impl Default for Query {
-    fn default() -> Self {
-        Self { status: Status::All, sort: Sort::Created, search: String::new(), limit: PAGE_MAX, offset: 0 }
-    }
-}
-
 /// Part of a list, and how long the whole list is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     pub tasks: Vec<Task>,
+    pub total: i64,
+}
+
+/// A [`Page`] whose tasks are a JSON array already: what is cached is what is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonPage {
+    pub tasks: String,
     pub total: i64,
 }
 
@@ -92,78 +66,78 @@ macro_rules! columns {
         "id, user_id, title, description, completed, due_date, created_at, updated_at"
     };
 }
+pub(crate) use columns;
 
-macro_rules! list_sorted_by {
-    ($order:literal) => {
-        concat!(
-            "select ",
-            columns!(),
-            ", count(*) over () as total from tasks where user_id = $1 and ($2::boolean is null or completed = $2) \
-             and ($3 = '' or strpos(lower(title), lower($3)) > 0) order by ",
-            $order,
-            " limit $4 offset $5"
-        )
-    };
-}
+/// A row of [`columns`].
+pub(crate) type TaskRow = (i64, String, String, String, bool, Option<String>, i64, i64);
+/// A row of a list: a task and the length of the whole list.
+type ListRow = (i64, String, String, String, bool, Option<String>, i64, i64, i64);
 
 impl Store {
     /// One page of the tasks of `user`, from the cache where it has it.
     pub async fn list_tasks(&self, user: &str, query: &Query) -> Result<Page, Error> {
-        let limit = query.limit.clamp(1, PAGE_MAX);
-        let offset = query.offset.max(0);
-        let key = format!("{:?}:{:?}:{limit}:{offset}:{}", query.status, query.sort, query.search);
-        let stamp = self.cache.stamp(user).await;
-        if let Some(stamp) = &stamp
-            && let Some(json) = self.cache.list(user, stamp, &key).await
-            && let Ok(page) = serde_json::from_str(&json)
-        {
-            return Ok(page);
+        let page = self.list_tasks_json(user, query).await?;
+        let tasks = serde_json::from_str(&page.tasks).map_err(Error::Stored)?;
+        Ok(Page { tasks, total: page.total })
+    }
+
+    /// As [`Store::list_tasks`], as the text of the answer.
+    pub async fn list_tasks_json(&self, user: &str, query: &Query) -> Result<JsonPage, Error> {
+        let Some(key) = query.cache_key() else { return self.select_tasks(user, query).await };
+        let found = self.cache.list(user, &key).await;
+        if let Some((total, tasks)) = found.page {
+            return Ok(JsonPage { tasks, total });
         }
-        let page = self.select_tasks(user, query, limit, offset).await?;
-        if let (Some(stamp), Ok(json)) = (&stamp, serde_json::to_string(&page)) {
-            self.cache.store_list(user, stamp, &key, &json).await;
+        let page = self.select_tasks(user, query).await?;
+        if let Some(stamp) = found.stamp {
+            self.cache.store_list(user, &stamp, &key, page.total, &page.tasks).await;
         }
         Ok(page)
     }
 
-    async fn select_tasks(&self, user: &str, query: &Query, limit: i64, offset: i64) -> Result<Page, Error> {
-        let sql = match query.sort {
-            Sort::Created => list_sorted_by!("id"),
-            Sort::Title => list_sorted_by!("lower(title), id"),
-            Sort::DueDate => list_sorted_by!("due_date nulls last, id"),
+    async fn select_tasks(&self, user: &str, query: &Query) -> Result<JsonPage, Error> {
+        let rows: Vec<ListRow> = on!(&self.db, pool => {
+            sqlx::query_as(query.sql())
+                .bind(user)
+                .bind(query.completed())
+                .bind(query.pattern())
+                .bind(&query.due_before)
+                .bind(&query.due_after)
+                .bind(query.limit)
+                .bind(query.offset)
+                .fetch_all(pool)
+                .await?
+        });
+        let total = match rows.first() {
+            Some(row) => row.8,
+            // Beyond the end there is no row to carry the number.
+            None if query.offset > 0 => {
+                let start = Query { offset: 0, limit: 1, ..query.clone() };
+                return Ok(JsonPage {
+                    tasks: "[]".to_owned(),
+                    total: Box::pin(self.select_tasks(user, &start)).await?.total,
+                });
+            }
+            None => 0,
         };
-        let completed = match query.status {
-            Status::All => None,
-            Status::Pending => Some(false),
-            Status::Completed => Some(true),
-        };
-        let rows = sqlx::query(sql)
-            .bind(user)
-            .bind(completed)
-            .bind(&query.search)
-            .bind(limit)
-            .bind(offset)
-            .fetch_all(&self.pool)
-            .await?;
-        let total = rows.first().map_or(Ok(0), |row| row.try_get("total"))?;
-        let tasks = rows.iter().map(task).collect::<Result<_, _>>()?;
-        Ok(Page { tasks, total })
+        let tasks: Vec<Task> =
+            rows.into_iter().map(|(a, b, c, d, e, f, g, h, _)| task((a, b, c, d, e, f, g, h))).collect();
+        Ok(JsonPage { tasks: serde_json::to_string(&tasks).map_err(Error::Stored)?, total })
     }
 
     pub async fn get_task(&self, user: &str, id: i64) -> Result<Task, Error> {
-        const SQL: &str = concat!("select ", columns!(), " from tasks where user_id = $1 and id = $2");
-        let row = sqlx::query(SQL).bind(user).bind(id).fetch_optional(&self.pool).await?;
-        Ok(task(&row.ok_or(Error::NotFound)?)?)
+        const SQL: &str = concat!(
+            "select ",
+            columns!(),
+            " from tasks where user_id = $1 and id = $2 and deleted_at is null"
+        );
+        let row: Option<TaskRow> =
+            on!(&self.db, pool => sqlx::query_as(SQL).bind(user).bind(id).fetch_optional(pool).await?);
+        row.map(task).ok_or(Error::NotFound)
     }
 
     /// Adds a task; [`Error::NotFound`] when the user does not exist (any more).
     pub async fn add_task(&self, user: &str, new: &NewTask) -> Result<Task, Error> {
-        const SQL: &str = concat!(
-            "with numbered as (update users set last_task_id = last_task_id + 1 where id = $1 returning last_task_id) \
-             insert into tasks (user_id, id, title, description, due_date, created_at, updated_at) \
-             select $1, last_task_id, $2, $3, $4, $5, $5 from numbered returning ",
-            columns!()
-        );
         let mut errors = Vec::new();
         let title = keep(validate::title(&new.title), &mut errors);
         let description = keep(validate::description(&new.description), &mut errors);
@@ -171,25 +145,24 @@ impl Store {
         let (Some(title), Some(description), true) = (title, description, errors.is_empty()) else {
             return Err(Error::Invalid(errors));
         };
-        let row = sqlx::query(SQL)
-            .bind(user)
-            .bind(title)
-            .bind(description)
-            .bind(due_date)
-            .bind(now_ms())
-            .fetch_optional(&self.pool)
-            .await?;
-        self.cache.invalidate(user).await;
-        Ok(task(&row.ok_or(Error::NotFound)?)?)
+        let sql = numbered!(
+            "1",
+            "insert into tasks (user_id, id, title, description, due_date, title_folded, description_folded, created_at, updated_at, change) \
+             select $1, numbers.task_id, $2, $3, $4, $5, $6, $7, $7, numbers.change from",
+            // Without a condition SQLite cannot tell `on` of a join from `on conflict`.
+            concat!("where true returning ", columns!())
+        );
+        let row = write_numbered!(&self.db, user, sql, TaskRow, query => query
+            .bind(&title)
+            .bind(&description)
+            .bind(&due_date)
+            .bind(title.to_lowercase())
+            .bind(description.to_lowercase())
+            .bind(now_ms()));
+        self.changed(user, row).await
     }
 
     pub async fn update_task(&self, user: &str, id: i64, change: &Change) -> Result<Task, Error> {
-        const SQL: &str = concat!(
-            "update tasks set title = coalesce($3, title), description = coalesce($4, description), \
-             completed = coalesce($5, completed), due_date = case when $6 then $7 else due_date end, \
-             updated_at = $8 where user_id = $1 and id = $2 returning ",
-            columns!()
-        );
         let mut errors = Vec::new();
         let title = change.title.as_deref().and_then(|text| keep(validate::title(text), &mut errors));
         let description =
@@ -199,38 +172,81 @@ impl Store {
         if !errors.is_empty() {
             return Err(Error::Invalid(errors));
         }
-        let row = sqlx::query(SQL)
-            .bind(user)
+        let sql = numbered!(
+            "0",
+            "update tasks set title = coalesce($3, title), description = coalesce($4, description), \
+             completed = coalesce($5, completed), due_date = case when $6 then $7 else due_date end, \
+             title_folded = coalesce($8, title_folded), description_folded = coalesce($9, description_folded), \
+             updated_at = $10, change = numbers.change from",
+            concat!("where user_id = $1 and id = $2 and deleted_at is null returning ", columns!())
+        );
+        let folded = |text: &Option<String>| text.as_ref().map(|text| text.to_lowercase());
+        let row = write_numbered!(&self.db, user, sql, TaskRow, query => query
             .bind(id)
-            .bind(title)
-            .bind(description)
+            .bind(&title)
+            .bind(&description)
             .bind(change.completed)
             .bind(due_date.is_some())
-            .bind(due_date.flatten())
-            .bind(now_ms())
-            .fetch_optional(&self.pool)
-            .await?;
-        self.cache.invalidate(user).await;
-        Ok(task(&row.ok_or(Error::NotFound)?)?)
+            .bind(due_date.clone().flatten())
+            .bind(folded(&title))
+            .bind(folded(&description))
+            .bind(now_ms()));
+        self.changed(user, row).await
     }
 
     /// Turns pending into completed and back.
     pub async fn toggle_task(&self, user: &str, id: i64) -> Result<Task, Error> {
-        const SQL: &str = concat!(
-            "update tasks set completed = not completed, updated_at = $3 where user_id = $1 and id = $2 returning ",
-            columns!()
+        let sql = numbered!(
+            "0",
+            "update tasks set completed = not completed, updated_at = $3, change = numbers.change from",
+            concat!("where user_id = $1 and id = $2 and deleted_at is null returning ", columns!())
         );
-        let row = sqlx::query(SQL).bind(user).bind(id).bind(now_ms()).fetch_optional(&self.pool).await?;
-        self.cache.invalidate(user).await;
-        Ok(task(&row.ok_or(Error::NotFound)?)?)
+        let row = write_numbered!(&self.db, user, sql, TaskRow, query => query.bind(id).bind(now_ms()));
+        self.changed(user, row).await
     }
 
-    /// Deletes and returns what was deleted.
+    /// Deletes and returns what was deleted; [`Store::restore_task`] brings it back.
     pub async fn delete_task(&self, user: &str, id: i64) -> Result<Task, Error> {
-        const SQL: &str = concat!("delete from tasks where user_id = $1 and id = $2 returning ", columns!());
-        let row = sqlx::query(SQL).bind(user).bind(id).fetch_optional(&self.pool).await?;
+        let sql = numbered!(
+            "0",
+            "update tasks set deleted_at = $3, change = numbers.change from",
+            concat!("where user_id = $1 and id = $2 and deleted_at is null returning ", columns!())
+        );
+        let row = write_numbered!(&self.db, user, sql, TaskRow, query => query.bind(id).bind(now_ms()));
+        self.changed(user, row).await
+    }
+
+    /// Undoes a deletion of the last ten minutes. A task that is not deleted stays as it is.
+    pub async fn restore_task(&self, user: &str, id: i64) -> Result<Task, Error> {
+        let sql = numbered!(
+            "0",
+            "update tasks set deleted_at = null, change = numbers.change from",
+            concat!(
+                "where user_id = $1 and id = $2 and (deleted_at is null or deleted_at >= $3) returning ",
+                columns!()
+            )
+        );
+        let oldest = now_ms() - RESTORE_WINDOW_MS;
+        let row = write_numbered!(&self.db, user, sql, TaskRow, query => query.bind(id).bind(oldest));
+        self.changed(user, row).await
+    }
+
+    /// Removes for good what was deleted long ago; gives how many tasks that were.
+    pub async fn purge_deleted(&self) -> Result<u64, Error> {
+        const SQL: &str = "delete from tasks where deleted_at < $1";
+        let oldest = now_ms() - DELETED_KEPT_MS;
+        Ok(on!(&self.db, pool => sqlx::query(SQL).bind(oldest).execute(pool).await?.rows_affected()))
+    }
+
+    /// After every write, whatever came of it: one whose answer was lost may have happened.
+    async fn changed(
+        &self,
+        user: &str,
+        outcome: Result<Option<TaskRow>, sqlx::Error>,
+    ) -> Result<Task, Error> {
         self.cache.invalidate(user).await;
-        Ok(task(&row.ok_or(Error::NotFound)?)?)
+        self.live.wake(user);
+        outcome?.map(task).ok_or(Error::NotFound)
     }
 }
 
@@ -238,17 +254,10 @@ fn keep<T>(checked: Result<T, FieldError>, errors: &mut Vec<FieldError>) -> Opti
     checked.map_err(|error| errors.push(error)).ok()
 }
 
-fn task(row: &PgRow) -> Result<Task, sqlx::Error> {
-    Ok(Task {
-        id: row.try_get("id")?,
-        user_id: row.try_get("user_id")?,
-        title: row.try_get("title")?,
-        description: row.try_get("description")?,
-        completed: row.try_get("completed")?,
-        due_date: row.try_get("due_date")?,
-        created_at: rfc3339(row.try_get("created_at")?),
-        updated_at: rfc3339(row.try_get("updated_at")?),
-    })
+pub(crate) fn task(row: TaskRow) -> Task {
+    let (id, user_id, title, description, completed, due_date, created_at, updated_at) = row;
+    let (created_at, updated_at) = (rfc3339(created_at), rfc3339(updated_at));
+    Task { id, user_id, title, description, completed, due_date, created_at, updated_at }
 }
 
 pub(crate) fn now_ms() -> i64 {

@@ -41,6 +41,11 @@ pub fn description(text: &str) -> Result<String, FieldError> {
     bounded("description", strip_control(text, true), 0, DESCRIPTION_MAX)
 }
 
+/// What to look for in a list; empty means everything.
+pub fn search(text: &str) -> Result<String, FieldError> {
+    bounded("search", strip_control(text, false), 0, TITLE_MAX)
+}
+
 pub fn message(text: &str) -> Result<String, FieldError> {
     bounded("message", strip_control(text, true), 1, MESSAGE_MAX)
 }

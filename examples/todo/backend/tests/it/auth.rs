@@ -6,11 +6,11 @@ use axum::http::Method;
 use serde_json::{Value, json};
 use service::token::Audience;
 
-use crate::world::{SECRET, World, token};
+use crate::world::{SECRET, World, on_both, token};
 
-#[tokio::test]
-async fn accounts_and_tokens_keep_their_contract() {
-    let Some(world) = World::start().await else { return };
+on_both!(accounts_and_tokens_keep_their_contract, forged_expired_and_swapped_tokens_open_nothing,);
+
+async fn accounts_and_tokens_keep_their_contract(world: World) {
     let post = |path: &'static str, body: Value| world.call(Method::POST, path, None, Some(body));
 
     let answer = post("/api/auth/signup", json!({ "email": "nobody", "password": "short" })).await;
@@ -41,9 +41,7 @@ async fn accounts_and_tokens_keep_their_contract() {
     assert_eq!(world.call(Method::GET, "/api/auth/me", Some(&person.token), None).await.status, 200);
 }
 
-#[tokio::test]
-async fn forged_expired_and_swapped_tokens_open_nothing() {
-    let Some(world) = World::start().await else { return };
+async fn forged_expired_and_swapped_tokens_open_nothing(world: World) {
     let (ada, eve) = (world.person().await, world.person().await);
     let forged = token(&ada.id, Audience::Session, "another secret that is also long enough", 600);
     let expired = token(&ada.id, Audience::Session, SECRET, 5);

@@ -4,11 +4,17 @@ use axum::http::{HeaderMap, HeaderValue, Method};
 use serde_json::{Value, json};
 use service::token::Audience;
 
-use crate::world::{SECRET, World, token};
+use crate::world::{SECRET, World, on_both, token};
 
-#[tokio::test]
-async fn a_conversation_changes_the_list() {
-    let Some(world) = World::start().await else { return };
+on_both!(
+    a_conversation_changes_the_list,
+    a_foreign_conversation_does_not_exist,
+    the_eleventh_message_of_a_minute_is_told_to_wait,
+    tools_obey_the_token_and_never_an_argument,
+    tools_explain_what_they_refuse,
+);
+
+async fn a_conversation_changes_the_list(world: World) {
     let ada = world.person().await;
     let reply = world.say(&ada, None, "add a task to buy groceries").await;
     assert_eq!(reply["tool_calls"][0]["tool"], "add_task");
@@ -34,9 +40,7 @@ async fn a_conversation_changes_the_list() {
     );
 }
 
-#[tokio::test]
-async fn a_foreign_conversation_does_not_exist() {
-    let Some(world) = World::start().await else { return };
+async fn a_foreign_conversation_does_not_exist(world: World) {
     let (ada, eve) = (world.person().await, world.person().await);
     let conversation = world.say(&ada, None, "hello").await["conversation_id"].clone();
     let body = json!({ "conversation_id": conversation, "message": "yes" });
@@ -45,9 +49,7 @@ async fn a_foreign_conversation_does_not_exist() {
     assert_eq!(world.own(&eve, Method::POST, "/chat", json!({ "message": "x".repeat(10_001) })).await.0, 422);
 }
 
-#[tokio::test]
-async fn the_eleventh_message_of_a_minute_is_told_to_wait() {
-    let Some(world) = World::start().await else { return };
+async fn the_eleventh_message_of_a_minute_is_told_to_wait(world: World) {
     let (ada, eve) = (world.person().await, world.person().await);
     for _ in 0..10 {
         world.say(&ada, None, "hello").await;
@@ -82,9 +84,7 @@ fn tool_call(name: &str, arguments: Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": name, "arguments": arguments } })
 }
 
-#[tokio::test]
-async fn tools_obey_the_token_and_never_an_argument() {
-    let Some(world) = World::start().await else { return };
+async fn tools_obey_the_token_and_never_an_argument(world: World) {
     let (ada, eve) = (world.person().await, world.person().await);
     let list = || tool_call("list_tasks", json!({}));
     let session_token = ada.token.as_str();
@@ -107,9 +107,7 @@ async fn tools_obey_the_token_and_never_an_argument() {
     assert_eq!(world.titles(&ada).await, ["Secret plan"]);
 }
 
-#[tokio::test]
-async fn tools_explain_what_they_refuse() {
-    let Some(world) = World::start().await else { return };
+async fn tools_explain_what_they_refuse(world: World) {
     let ada = world.person().await;
     let key = token(&ada.id, Audience::ToolCall, SECRET, 60);
     let call =

@@ -3,11 +3,11 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::world::{World, on_both};
 
-#[tokio::test]
-async fn the_rest_table_keeps_its_codes() {
-    let Some(world) = World::start().await else { return };
+on_both!(the_rest_table_keeps_its_codes, requests_have_bounds_and_ids,);
+
+async fn the_rest_table_keeps_its_codes(world: World) {
     let (ada, eve) = (world.person().await, world.person().await);
     let own = |method, path: &'static str, body| world.own(&ada, method, path, body);
 
@@ -63,9 +63,7 @@ async fn the_rest_table_keeps_its_codes() {
     assert_eq!(world.titles(&ada).await[0], "Apples");
 }
 
-#[tokio::test]
-async fn requests_have_bounds_and_ids() {
-    let Some(world) = World::start().await else { return };
+async fn requests_have_bounds_and_ids(world: World) {
     let ada = world.person().await;
     let (status, _) = world.own(&ada, Method::POST, "/tasks", json!({ "title": "x".repeat(100_000) })).await;
     assert_eq!(status, 413);

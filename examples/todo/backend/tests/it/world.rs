@@ -21,11 +21,13 @@ pub struct World {
     pub redis: Option<Server>,
     pub postgres: Option<Server>,
     pub mcp_url: String,
+    pub database_url: String,
+    pub redis_url: Option<String>,
     pub dir: tempfile::TempDir,
     pub postgres_bin: PathBuf,
     pub redis_bin: PathBuf,
     pub base: String,
-    _mcp: tokio::task::JoinHandle<()>,
+    pub mcp: Option<tokio::task::JoinHandle<()>>,
 }
 
 /// A registered user with a token.
@@ -36,9 +38,65 @@ pub struct Person {
     pub email: String,
 }
 
+/// Which database a world is made on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    Postgres,
+    Sqlite,
+}
+
+/// Each of the checks as a test on PostgreSQL with Redis, and as one on SQLite with nothing.
+macro_rules! on_both {
+    ($($check:ident),+ $(,)?) => {
+        mod on_postgres { $(#[tokio::test] async fn $check() {
+            if let Some(world) = crate::world::World::start().await { super::$check(world).await }
+        })+ }
+        mod on_sqlite { $(#[tokio::test] async fn $check() {
+            if let Some(world) = crate::world::World::on(crate::world::On::Sqlite).await { super::$check(world).await }
+        })+ }
+    };
+}
+pub(crate) use on_both;
+
 impl World {
-    /// Starts everything; none when the machine has no databases to start, which is said.
+    /// Everything, on PostgreSQL and Redis; none when the machine has no databases to start, which is said.
     pub async fn start() -> Option<Self> {
+        Self::on(On::Postgres).await
+    }
+
+    pub async fn on(database: On) -> Option<Self> {
+        Self::with(database, &[]).await
+    }
+
+    /// `settings` are further environment variables of the backend.
+    pub async fn with(database: On, settings: &[(&str, &str)]) -> Option<Self> {
+        let dir =
+            tempfile::Builder::new().prefix("todo-test-").tempdir().expect("a directory for the databases");
+        let mut world = Self {
+            client: Client::new(Duration::from_secs(20)),
+            backend: None,
+            redis: None,
+            postgres: None,
+            mcp_url: String::new(),
+            database_url: format!("sqlite:{}", dir.path().join("todo.db").display()),
+            redis_url: None,
+            dir,
+            postgres_bin: PathBuf::new(),
+            redis_bin: PathBuf::new(),
+            base: String::new(),
+            mcp: None,
+        };
+        if database == On::Postgres {
+            world.start_databases()?;
+        }
+        let (mcp_url, mcp) = mcp_server(&world.database_url, world.redis_url.as_deref()).await;
+        world.mcp_url = mcp_url;
+        world.mcp = Some(mcp);
+        world.restart_backend(settings).await;
+        Some(world)
+    }
+
+    fn start_databases(&mut self) -> Option<()> {
         let (postgres_bin, redis_bin) = match databases::programs() {
             Ok(found) => found,
             Err(missing) if std::env::var_os("TODO_REQUIRE_DATABASES").is_some() => panic!("{missing}"),
@@ -47,29 +105,28 @@ impl World {
                 return None;
             }
         };
-        let dir =
-            tempfile::Builder::new().prefix("todo-test-").tempdir().expect("a directory for the databases");
-        let postgres = databases::postgres(&postgres_bin, dir.path());
+        let postgres = databases::postgres(&postgres_bin, self.dir.path());
         let redis = databases::redis(&redis_bin, databases::free_port());
-        let database_url = format!("postgres://todo@127.0.0.1:{}/postgres", postgres.port);
-        let redis_url = format!("redis://127.0.0.1:{}/0", redis.port);
-        let (mcp_url, mcp) = mcp_server(&database_url, &redis_url).await;
-        let backend = backend(&database_url, &redis_url, &mcp_url);
-        let base = format!("http://127.0.0.1:{}", backend.port);
-        let world = Self {
-            client: Client::new(Duration::from_secs(20)),
-            backend: Some(backend),
-            redis: Some(redis),
-            postgres: Some(postgres),
-            mcp_url,
-            dir,
-            postgres_bin,
-            redis_bin,
-            base,
-            _mcp: mcp,
-        };
-        world.wait_until_ready().await;
-        Some(world)
+        self.database_url = format!("postgres://todo@127.0.0.1:{}/postgres", postgres.port);
+        self.redis_url = Some(format!("redis://127.0.0.1:{}/0", redis.port));
+        (self.postgres, self.redis) = (Some(postgres), Some(redis));
+        (self.postgres_bin, self.redis_bin) = (postgres_bin, redis_bin);
+        Some(())
+    }
+
+    /// Another replica of the backend, and its address.
+    pub fn replica(&self, settings: &[(&str, &str)]) -> (Server, String) {
+        let server = backend(&self.database_url, self.redis_url.as_deref(), &self.mcp_url, settings);
+        let base = format!("http://127.0.0.1:{}", server.port);
+        (server, base)
+    }
+
+    /// Stops the backend, if it runs, and starts it with other settings.
+    pub async fn restart_backend(&mut self, settings: &[(&str, &str)]) {
+        drop(self.backend.take());
+        let (server, base) = self.replica(settings);
+        (self.backend, self.base) = (Some(server), base);
+        self.wait_until_ready().await;
     }
 
     pub async fn wait_until_ready(&self) {
@@ -126,20 +183,23 @@ impl World {
     }
 }
 
-async fn mcp_server(database_url: &str, redis_url: &str) -> (String, tokio::task::JoinHandle<()>) {
-    let store =
-        Store::connect(database_url, Some(redis_url), PoolSize { min: 0, max: 4 }).expect("good addresses");
+async fn mcp_server(database_url: &str, redis_url: Option<&str>) -> (String, tokio::task::JoinHandle<()>) {
+    let store = Store::connect(database_url, redis_url, PoolSize { min: 0, max: 4 }).expect("good addresses");
     let limits = service::web::Limits::default();
-    let router = mcp_server::router(store, Keys::new(SECRET, None), vec!["127.0.0.1".to_owned()], limits);
+    let listening = store.clone();
+    let router = mcp_server::router(store, Keys::new(SECRET, []), vec!["127.0.0.1".to_owned()], limits);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}/mcp", listener.local_addr().expect("a bound socket has an address"));
     let running = tokio::spawn(async move {
-        let _ = service::web::serve_on(listener, router, limits, std::future::pending()).await;
+        tokio::select! {
+            () = listening.listen() => {}
+            _ = service::web::serve_on(listener, router, limits, std::future::pending()) => {}
+        }
     });
     (url, running)
 }
 
-pub fn backend(database_url: &str, redis_url: &str, mcp_url: &str) -> Server {
+fn backend(database_url: &str, redis_url: Option<&str>, mcp_url: &str, settings: &[(&str, &str)]) -> Server {
     let port = databases::free_port();
     let mut command = Command::new(env!("CARGO_BIN_EXE_backend"));
     command
@@ -147,15 +207,16 @@ pub fn backend(database_url: &str, redis_url: &str, mcp_url: &str) -> Server {
         .env("HOST", "127.0.0.1")
         .env("PORT", port.to_string())
         .env("DATABASE_URL", database_url)
-        .env("REDIS_URL", redis_url)
+        .env("REDIS_URL", redis_url.unwrap_or_default())
         .env("MCP_SERVER_URL", mcp_url)
         .env("BETTER_AUTH_SECRET", SECRET)
-        .env("LOG_LEVEL", "warn");
+        .env("LOG_LEVEL", "warn")
+        .envs(settings.iter().copied());
     Server::new(command, port)
 }
 
 /// A token of our own making.
 pub fn token(user: &str, audience: Audience, secret: &str, lifetime_s: u64) -> String {
     let now_s = service::clock::unix_s() - 10;
-    Keys::new(secret, None).sign(&Claims::new(user, audience, now_s, lifetime_s))
+    Keys::new(secret, []).sign(&Claims::new(user, audience, now_s, lifetime_s))
 }

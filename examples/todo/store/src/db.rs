@@ -1,0 +1,171 @@
+//! The two databases: PostgreSQL for many replicas, SQLite for a laptop.
+//!
+//! Statements are written once, in the SQL both understand. What differs is here and nowhere else: how they are
+//! opened, and that PostgreSQL can move a counter on and use it in one statement, where SQLite takes two in a
+//! transaction ([`numbered`]). [`on`] runs the same code on whichever database it is.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+use crate::{Error, PoolSize};
+
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+/// A connection used this recently is taken as alive; asking first would double the cost of every query.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+/// How long a writer waits for another one to finish.
+const SQLITE_PATIENCE: Duration = Duration::from_secs(5);
+/// Readers do not wait for each other; more connections than this only cost memory.
+const SQLITE_CONNECTIONS: u32 = 4;
+
+#[derive(Clone)]
+pub(crate) enum Db {
+    Postgres(PgPool),
+    Sqlite(SqlitePool),
+}
+
+/// Runs `$body` with `$pool` as the pool of the database in use.
+macro_rules! on {
+    ($db:expr, $pool:ident => $body:expr) => {
+        match $db {
+            $crate::db::Db::Postgres($pool) => $body,
+            $crate::db::Db::Sqlite($pool) => $body,
+        }
+    };
+}
+pub(crate) use on;
+
+/// A write that takes the user's next number; `$1` is the user in both statements.
+pub(crate) struct Numbered {
+    /// The whole statement.
+    pub postgres: &'static str,
+    /// Moves the numbers on; then `sqlite` reads them.
+    pub advance: &'static str,
+    pub sqlite: &'static str,
+}
+
+/// A statement in two halves with the numbers between them, as the table `numbers` with `change` and `task_id`.
+/// The first argument says by how much the task numbers advance.
+macro_rules! numbered {
+    ($tasks:literal, $before:expr, $after:expr) => {{
+        macro_rules! advance {
+            () => {
+                concat!(
+                    "update users set last_change = last_change + 1, last_task_id = last_task_id + ",
+                    $tasks,
+                    " where id = $1"
+                )
+            };
+        }
+        $crate::db::Numbered {
+            postgres: concat!(
+                "with numbers as (",
+                advance!(),
+                " returning last_change as change, last_task_id as task_id) ",
+                $before,
+                " numbers ",
+                $after
+            ),
+            advance: advance!(),
+            sqlite: concat!(
+                $before,
+                " (select last_change as change, last_task_id as task_id from users where id = $1) as numbers ",
+                $after
+            ),
+        }
+    }};
+}
+pub(crate) use numbered;
+
+/// Runs a [`Numbered`] statement for `$user` and gives the outcome: its row, if it has one. `$query` is the query with the user
+/// bound; `$bound` binds the rest.
+macro_rules! write_numbered {
+    ($db:expr, $user:expr, $sql:expr, $row:ty, $query:ident => $bound:expr) => {
+        async {
+            match $db {
+                $crate::db::Db::Postgres(pool) => {
+                    let $query = sqlx::query_as::<_, $row>($sql.postgres).bind($user);
+                    $bound.fetch_optional(pool).await
+                }
+                $crate::db::Db::Sqlite(pool) => {
+                    let mut tx = pool.begin_with("begin immediate").await?;
+                    sqlx::query($sql.advance).bind($user).execute(&mut *tx).await?;
+                    let $query = sqlx::query_as::<_, $row>($sql.sqlite).bind($user);
+                    let row = $bound.fetch_optional(&mut *tx).await?;
+                    tx.commit().await?;
+                    Ok(row)
+                }
+            }
+        }
+        .await
+    };
+}
+pub(crate) use write_numbered;
+
+impl Db {
+    /// Prepares connections to `url` (`postgres://...` or `sqlite:FILE`); nothing is opened before the first query.
+    pub fn open(url: &str, size: PoolSize) -> Result<Self, Error> {
+        match url.starts_with("sqlite:") {
+            true => open_sqlite(url).map(Self::Sqlite),
+            false => open_postgres(url, size).map(Self::Postgres),
+        }
+    }
+
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Postgres(_) => "postgres",
+            Self::Sqlite(_) => "sqlite",
+        }
+    }
+
+    pub fn usage(&self) -> (u32, usize) {
+        on!(self, pool => (pool.size(), pool.num_idle()))
+    }
+}
+
+fn bad_address(error: sqlx::Error) -> Error {
+    Error::Address { name: "DATABASE_URL", source: Box::new(error) }
+}
+
+fn open_postgres(url: &str, size: PoolSize) -> Result<PgPool, Error> {
+    let options = PgConnectOptions::from_str(url).map_err(bad_address)?.application_name("todo");
+    Ok(PgPoolOptions::new()
+        .min_connections(size.min)
+        .max_connections(size.max.max(1))
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(IDLE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, used| {
+            Box::pin(async move {
+                use sqlx::Connection;
+                Ok(used.idle_for < TRUSTED_FOR || connection.ping().await.is_ok())
+            })
+        })
+        .connect_lazy_with(options))
+}
+
+/// A write is on disk before it is acknowledged, as with PostgreSQL.
+fn open_sqlite(url: &str) -> Result<SqlitePool, Error> {
+    let options = SqliteConnectOptions::from_str(url).map_err(bad_address)?;
+    if let Some(folder) = options.get_filename().parent().filter(|folder| *folder != Path::new("")) {
+        let made = std::fs::create_dir_all(folder);
+        made.map_err(|source| Error::Address { name: "DATABASE_URL", source: Box::new(source) })?;
+    }
+    let options = options
+        .create_if_missing(true)
+        .foreign_keys(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(SQLITE_PATIENCE);
+    Ok(SqlitePoolOptions::new()
+        .max_connections(SQLITE_CONNECTIONS)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .connect_lazy_with(options))
+}
