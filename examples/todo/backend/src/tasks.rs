@@ -101,7 +101,7 @@ pub async fn delete(State(app): State<App>, session: Session, path: TaskPath) ->
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Undoes a deletion of the last ten minutes.
+/// Undoes a deletion of the last hour.
 pub async fn restore(State(app): State<App>, session: Session, path: TaskPath) -> Result<Json<Task>> {
     Ok(Json(app.store.restore_task(&session.user_id, task_id(path)?).await?))
 }

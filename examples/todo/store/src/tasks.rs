@@ -11,7 +11,7 @@ use crate::validate::{self, FieldError};
 use crate::{Error, Query, Store};
 
 /// How long a deletion can be undone.
-const RESTORE_WINDOW_MS: i64 = 10 * 60 * 1_000;
+const RESTORE_WINDOW_MS: i64 = 3_600 * 1_000;
 /// How long a deleted task is kept at all: other windows and replicas have to hear of its end.
 const DELETED_KEPT_MS: i64 = 24 * 3_600 * 1_000;
 
@@ -216,7 +216,7 @@ impl Store {
         self.changed(user, row).await
     }
 
-    /// Undoes a deletion of the last ten minutes. A task that is not deleted stays as it is.
+    /// Undoes a deletion of the last hour. A task that is not deleted stays as it is.
     pub async fn restore_task(&self, user: &str, id: i64) -> Result<Task, Error> {
         let sql = numbered!(
             "0",
