@@ -37,6 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("seaworthy-template", &["go-duration"]),
     ("seaworthy-helm", &["seaworthy-template"]),
     ("seaworthy-release", &["seaworthy-template"]),
+    ("seaworthy-repo", &["seaworthy-helm", "seaworthy-template"]),
     (
         "seaworthy",
         &[
@@ -47,6 +48,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "seaworthy-helm",
             "seaworthy-image",
             "seaworthy-release",
+            "seaworthy-repo",
         ],
     ),
     ("xtask", &["seaworthy-image"]),

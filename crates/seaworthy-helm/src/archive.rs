@@ -8,30 +8,29 @@ use flate2::read::GzDecoder;
 use tar::Archive;
 
 use crate::chart::{Error, File};
-use crate::load::{MAX_BYTES, MAX_FILES};
+use crate::load::Budget;
 
 /// The files of an archive, without the folder that Helm wraps around them.
-pub(crate) fn unpack(name: &str, packed: &[u8]) -> Result<Vec<File>, Error> {
+pub(crate) fn unpack(name: &str, packed: &[u8], budget: &mut Budget<'_>) -> Result<Vec<File>, Error> {
     let broken = |reason: String| Error::Archive { archive: name.to_owned(), reason };
-    // One byte more than allowed tells a full archive from one that was cut.
-    let limited = GzDecoder::new(packed).take(MAX_BYTES as u64 + 1);
+    if !packed.starts_with(b"\x1f\x8b\x08") {
+        return Err(broken("it does not appear to be a gzipped archive".into()));
+    }
+    // Headers and padding count too; one byte more than allowed tells a full archive from one that was cut.
+    let limited = GzDecoder::new(packed).take(budget.archive_bytes());
     let mut archive = Archive::new(limited);
-    let (mut files, mut bytes) = (Vec::new(), 0usize);
+    let mut files = Vec::new();
     for entry in archive.entries().map_err(|error| broken(error.to_string()))? {
         let mut entry = entry.map_err(|error| broken(error.to_string()))?;
-        if !entry.header().entry_type().is_file() {
+        let kind = entry.header().entry_type();
+        if kind.is_dir() || kind.is_pax_global_extensions() {
             continue;
         }
         let path = String::from_utf8_lossy(&entry.path_bytes()).replace('\\', "/");
         let inner =
             inner_path(&path).ok_or_else(|| broken(format!("`{path}` is not a path inside a chart")))?;
-        bytes = bytes.saturating_add(usize::try_from(entry.size()).unwrap_or(usize::MAX));
-        if bytes > MAX_BYTES {
-            return Err(Error::TooLarge { what: "bytes", limit: MAX_BYTES });
-        }
-        if files.len() >= MAX_FILES {
-            return Err(Error::TooLarge { what: "files", limit: MAX_FILES });
-        }
+        budget.take(entry.size())?;
+        // A link has no bytes of its own and is never followed: it becomes an empty file, as in Helm.
         let mut data = Vec::new();
         entry.read_to_end(&mut data).map_err(|error| broken(error.to_string()))?;
         if data.starts_with(b"\xef\xbb\xbf") {
@@ -54,8 +53,13 @@ fn inner_path(path: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Limits;
     use flate2::Compression;
     use flate2::write::GzEncoder;
+
+    fn unpack(name: &str, packed: &[u8]) -> Result<Vec<File>, Error> {
+        super::unpack(name, packed, &mut Budget::new(&Limits::default()))
+    }
 
     fn pack(entries: &[(&str, &[u8])]) -> Vec<u8> {
         let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
@@ -97,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_bomb_is_refused_before_it_is_unpacked() {
-        let zeros = vec![0u8; MAX_BYTES + 1];
+        let zeros = vec![0u8; Limits::default().chart_bytes + 1];
         let error = unpack("x.tgz", &pack(&[("c/big", &zeros)])).unwrap_err();
         assert!(matches!(error, Error::TooLarge { what: "bytes", .. }), "{error}");
     }

@@ -41,7 +41,24 @@ impl Default for Capabilities {
     }
 }
 
+/// A text that is no version of Kubernetes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid kube version `{0}`: it should look like `1.36` or `v1.36.0`")]
+pub struct BadVersion(String);
+
 impl Capabilities {
+    /// Takes a version as a person writes it, with or without `v`, with or without what vendors append.
+    pub fn set_version(&mut self, version: &str) -> Result<(), BadVersion> {
+        let core = version.trim_start_matches('v').split(['-', '+']).next().unwrap_or_default();
+        let mut parts = core.split('.');
+        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        if parts.clone().count() < 2 || !parts.all(is_number) {
+            return Err(BadVersion(version.to_owned()));
+        }
+        self.kube_version = format!("v{}", version.trim_start_matches('v'));
+        Ok(())
+    }
+
     /// Major and minor version as text; empty when the version cannot be read.
     fn major_minor(&self) -> (String, String) {
         let mut parts = self.kube_version.trim_start_matches('v').split(['.', '-', '+']);

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value as Json};
 
+use crate::limits::Limits;
 use crate::metadata::Metadata;
 use crate::{archive, load, values};
 
@@ -42,8 +43,8 @@ pub enum Error {
     Read { path: String, source: std::io::Error },
     #[error("`{0}` is not a regular file, and a chart may hold only such")]
     Irregular(String),
-    #[error("the chart is larger than the limit of {limit} {what}")]
-    TooLarge { what: &'static str, limit: usize },
+    #[error("the chart is larger than the limit of {limit} {what}; raise it with `--limit {name}=`")]
+    TooLarge { what: &'static str, limit: usize, name: &'static str },
     #[error("Chart.yaml file is missing")]
     NoChartYaml,
     #[error("cannot load `{file}`")]
@@ -67,53 +68,83 @@ pub enum Error {
 impl Chart {
     /// Loads a chart from a folder, honouring `.helmignore`, or from a packed chart.
     pub fn load(path: impl AsRef<Path>) -> Result<Chart, Error> {
+        Chart::load_within(path, &Limits::default())
+    }
+
+    /// The same within bounds of the caller's choice.
+    pub fn load_within(path: impl AsRef<Path>, limits: &Limits) -> Result<Chart, Error> {
         let path = path.as_ref();
         if !path.is_file() {
-            return Chart::from_files(load::read_folder(path)?);
+            return assemble(load::read_folder(path, limits)?, &mut Nesting::new(limits));
         }
-        Chart::from_files(archive::unpack(&path.display().to_string(), &load::read_file(path)?)?)
+        Chart::from_archive(&path.display().to_string(), &load::read_file(path, limits)?, limits)
+    }
+
+    /// A packed chart in memory; `name` is for messages.
+    pub fn from_archive(name: &str, packed: &[u8], limits: &Limits) -> Result<Chart, Error> {
+        let mut nesting = Nesting::new(limits);
+        assemble(archive::unpack(name, packed, &mut nesting.budget)?, &mut nesting)
     }
 
     /// Puts a chart together from files with paths relative to the chart.
     pub fn from_files(files: Vec<File>) -> Result<Chart, Error> {
-        let mut chart = Chart::default();
-        let mut subcharts: BTreeMap<String, Vec<File>> = BTreeMap::new();
-        let Some(chart_yaml) = files.iter().find(|file| file.name == "Chart.yaml") else {
-            return Err(Error::NoChartYaml);
-        };
-        chart.metadata = typed(chart_yaml)?;
-        if chart.metadata.api_version.is_empty() {
-            chart.metadata.api_version = "v1".into();
-        }
-        for file in files {
-            match file.name.as_str() {
-                "Chart.yaml" => {}
-                "Chart.lock" => chart.lock = Some(yaml(&file)?),
-                "values.yaml" => chart.values = values::load(&file.name, text(&file)?)?,
-                "values.schema.json" => chart.schema = Some(file.data),
-                "requirements.yaml" => {
-                    let requirements: Metadata = typed(&file)?;
-                    chart.metadata.dependencies.extend(requirements.dependencies);
-                    chart.keep_v1(file);
-                }
-                "requirements.lock" => {
-                    chart.lock = Some(yaml(&file)?);
-                    chart.keep_v1(file);
-                }
-                name if name.starts_with("templates/") => chart.templates.push(file),
-                name if name.starts_with("charts/") && !name.ends_with(".prov") => {
-                    let inner = name["charts/".len()..].to_owned();
-                    let folder = inner.split('/').next().unwrap_or_default().to_owned();
-                    subcharts.entry(folder).or_default().push(File { name: inner, data: file.data });
-                }
-                _ => chart.files.push(file),
-            }
-        }
-        chart.validate()?;
-        chart.add_subcharts(subcharts)?;
-        Ok(chart)
+        assemble(files, &mut Nesting::new(&Limits::default()))
     }
+}
 
+/// What is left of the bounds while charts inside charts are unpacked.
+struct Nesting<'l> {
+    budget: load::Budget<'l>,
+    depth: usize,
+    limit: usize,
+}
+
+impl<'l> Nesting<'l> {
+    fn new(limits: &'l Limits) -> Self {
+        Nesting { budget: load::Budget::new(limits), depth: 0, limit: limits.chart_depth }
+    }
+}
+
+fn assemble(files: Vec<File>, nesting: &mut Nesting<'_>) -> Result<Chart, Error> {
+    let mut chart = Chart::default();
+    let mut subcharts: BTreeMap<String, Vec<File>> = BTreeMap::new();
+    let Some(chart_yaml) = files.iter().find(|file| file.name == "Chart.yaml") else {
+        return Err(Error::NoChartYaml);
+    };
+    chart.metadata = typed(chart_yaml)?;
+    if chart.metadata.api_version.is_empty() {
+        chart.metadata.api_version = "v1".into();
+    }
+    for file in files {
+        match file.name.as_str() {
+            "Chart.yaml" => {}
+            "Chart.lock" => chart.lock = Some(yaml(&file)?),
+            "values.yaml" => chart.values = values::load(&file.name, text(&file)?)?,
+            "values.schema.json" => chart.schema = Some(file.data),
+            "requirements.yaml" => {
+                let requirements: Metadata = typed(&file)?;
+                chart.metadata.dependencies.extend(requirements.dependencies);
+                chart.keep_v1(file);
+            }
+            "requirements.lock" => {
+                chart.lock = Some(yaml(&file)?);
+                chart.keep_v1(file);
+            }
+            name if name.starts_with("templates/") => chart.templates.push(file),
+            name if name.starts_with("charts/") && !name.ends_with(".prov") => {
+                let inner = name["charts/".len()..].to_owned();
+                let folder = inner.split('/').next().unwrap_or_default().to_owned();
+                subcharts.entry(folder).or_default().push(File { name: inner, data: file.data });
+            }
+            _ => chart.files.push(file),
+        }
+    }
+    chart.validate()?;
+    chart.add_subcharts(subcharts, nesting)?;
+    Ok(chart)
+}
+
+impl Chart {
     fn keep_v1(&mut self, file: File) {
         if self.metadata.api_version == "v1" {
             self.files.push(file);
@@ -143,22 +174,32 @@ impl Chart {
         Err(Error::Invalid { chart: metadata.name.clone(), reason: reason.into() })
     }
 
-    fn add_subcharts(&mut self, subcharts: BTreeMap<String, Vec<File>>) -> Result<(), Error> {
+    fn add_subcharts(
+        &mut self,
+        subcharts: BTreeMap<String, Vec<File>>,
+        nesting: &mut Nesting<'_>,
+    ) -> Result<(), Error> {
+        if nesting.depth >= nesting.limit && !subcharts.is_empty() {
+            let (what, name) = ("charts inside each other", "chart-depth");
+            return Err(Error::TooLarge { what, limit: nesting.limit, name });
+        }
+        nesting.depth += 1;
         for (name, files) in subcharts {
             if name.starts_with(['_', '.']) {
                 continue;
             }
-            let inner = subchart_files(&name, files)?;
-            if inner.is_empty() {
-                continue;
-            }
-            let subchart = Chart::from_files(inner).map_err(|source| Error::Subchart {
+            let unpacked = subchart_files(&name, files, nesting).and_then(|inner| match inner.is_empty() {
+                true => Ok(None),
+                false => assemble(inner, nesting).map(Some),
+            });
+            let subchart = unpacked.map_err(|source| Error::Subchart {
                 chart: self.metadata.name.clone(),
                 subchart: name,
                 source: Box::new(source),
             })?;
-            self.dependencies.push(subchart);
+            self.dependencies.extend(subchart);
         }
+        nesting.depth -= 1;
         Ok(())
     }
 
@@ -205,12 +246,12 @@ fn typed<T: serde::de::DeserializeOwned>(file: &File) -> Result<T, Error> {
 }
 
 /// The files of a subchart: an archive is unpacked, a folder loses its name, anything else is no chart.
-fn subchart_files(name: &str, files: Vec<File>) -> Result<Vec<File>, Error> {
+fn subchart_files(name: &str, files: Vec<File>, nesting: &mut Nesting<'_>) -> Result<Vec<File>, Error> {
     if name.ends_with(".tgz") {
         return files
             .iter()
             .find(|file| file.name == name)
-            .map_or(Ok(Vec::new()), |file| archive::unpack(name, &file.data));
+            .map_or(Ok(Vec::new()), |file| archive::unpack(name, &file.data, &mut nesting.budget));
     }
     let prefix = format!("{name}/");
     let inner =

@@ -5,35 +5,75 @@ use std::path::Path;
 
 use crate::chart::{Error, File};
 use crate::ignore::Rules;
+use crate::limits::Limits;
 
-/// Largest chart that is read, in bytes and in files.
-pub(crate) const MAX_BYTES: usize = 100 << 20;
-pub(crate) const MAX_FILES: usize = 10_000;
-/// Deepest folder; symbolic links can form circles.
-const MAX_DEPTH: usize = 64;
-
-pub(crate) fn read_folder(folder: &Path) -> Result<Vec<File>, Error> {
+pub(crate) fn read_folder(folder: &Path, limits: &Limits) -> Result<Vec<File>, Error> {
     let read_error = |source| Error::Read { path: folder.display().to_string(), source };
     let rules = match fs::read(folder.join(".helmignore")) {
         Ok(text) => Rules::parse(&String::from_utf8_lossy(&text))?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Rules::parse("")?,
         Err(error) => return Err(read_error(error)),
     };
-    let mut walk = Walk { rules, files: Vec::new(), bytes: 0 };
+    let mut walk = Walk { rules, files: Vec::new(), budget: Budget::new(limits), depth: limits.folder_depth };
     walk.folder(folder, "", 0)?;
     Ok(walk.files)
 }
 
-struct Walk {
-    rules: Rules,
-    files: Vec<File>,
+/// What is left of the bounds of one chart, its subcharts included.
+pub(crate) struct Budget<'l> {
+    limits: &'l Limits,
     bytes: usize,
+    files: usize,
 }
 
-impl Walk {
+impl<'l> Budget<'l> {
+    pub fn new(limits: &'l Limits) -> Budget<'l> {
+        Budget { limits, bytes: 0, files: 0 }
+    }
+
+    /// How much an archive may unpack to, with the headers that tar adds to each file.
+    pub fn archive_bytes(&self) -> u64 {
+        (self.limits.chart_bytes.saturating_add(self.limits.chart_files.saturating_mul(4096))) as u64 + 1
+    }
+
+    /// Takes a file of `size` bytes, before it is read.
+    pub fn take(&mut self, size: u64) -> Result<(), Error> {
+        self.files += 1;
+        self.bytes = self.bytes.saturating_add(usize::try_from(size).unwrap_or(usize::MAX));
+        if self.bytes > self.limits.chart_bytes {
+            return Err(Error::TooLarge {
+                what: "bytes",
+                limit: self.limits.chart_bytes,
+                name: "chart-bytes",
+            });
+        }
+        if self.files > self.limits.chart_files {
+            return Err(Error::TooLarge {
+                what: "files",
+                limit: self.limits.chart_files,
+                name: "chart-files",
+            });
+        }
+        Ok(())
+    }
+}
+
+struct Walk<'l> {
+    rules: Rules,
+    files: Vec<File>,
+    budget: Budget<'l>,
+    /// Deepest folder; symbolic links can form circles.
+    depth: usize,
+}
+
+impl Walk<'_> {
     fn folder(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<(), Error> {
-        if depth > MAX_DEPTH {
-            return Err(Error::TooLarge { what: "levels of folders", limit: MAX_DEPTH });
+        if depth > self.depth {
+            return Err(Error::TooLarge {
+                what: "levels of folders",
+                limit: self.depth,
+                name: "folder-depth",
+            });
         }
         let read_error = |source| Error::Read { path: folder.display().to_string(), source };
         let mut names = Vec::new();
@@ -59,13 +99,7 @@ impl Walk {
         if !info.is_file() {
             return Err(Error::Irregular(name.to_owned()));
         }
-        self.bytes = self.bytes.saturating_add(usize::try_from(info.len()).unwrap_or(usize::MAX));
-        if self.bytes > MAX_BYTES {
-            return Err(Error::TooLarge { what: "bytes", limit: MAX_BYTES });
-        }
-        if self.files.len() >= MAX_FILES {
-            return Err(Error::TooLarge { what: "files", limit: MAX_FILES });
-        }
+        self.budget.take(info.len())?;
         let mut data = fs::read(path).map_err(read_error)?;
         if data.starts_with(b"\xef\xbb\xbf") {
             data.drain(..3);
@@ -75,12 +109,12 @@ impl Walk {
     }
 }
 
-/// Reads a packed chart, which is never larger than an unpacked one may be.
-pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
+/// Reads a packed chart.
+pub(crate) fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>, Error> {
     let read_error = |source| Error::Read { path: path.display().to_string(), source };
     let size = fs::metadata(path).map_err(read_error)?.len();
-    if size > MAX_BYTES as u64 {
-        return Err(Error::TooLarge { what: "bytes", limit: MAX_BYTES });
+    if size > limits.download_bytes as u64 {
+        return Err(Error::TooLarge { what: "bytes", limit: limits.download_bytes, name: "download-bytes" });
     }
     fs::read(path).map_err(read_error)
 }

@@ -1,4 +1,4 @@
-//! The little language of `--set`, `--set-string`, `--set-json` and `--set-literal`.
+//! The little language of `--set`, `--set-string`, `--set-json`, `--set-file` and `--set-literal`.
 
 use serde_json::{Map, Value as Json};
 
@@ -31,6 +31,8 @@ pub enum Error {
     TooDeep,
     #[error("the value of `{0}` is not JSON")]
     Json(String),
+    #[error("cannot read `{file}`: {reason}")]
+    File { file: String, reason: String },
 }
 
 /// How the text after `=` becomes a value.
@@ -39,7 +41,12 @@ enum Mode {
     Typed,
     Text,
     Json,
+    /// The text names a file whose content is the value.
+    File,
 }
+
+/// How `--set-file` gets at the content of what it names.
+pub type ReadFile<'r> = &'r dyn Fn(&str) -> Result<String, String>;
 
 /// `--set a.b=1,c[0]=x`: numbers, bools and nulls are recognised.
 pub fn set(line: &str, into: &mut Values) -> Result<(), Error> {
@@ -64,6 +71,13 @@ pub fn set_json(line: &str, into: &mut Values) -> Result<(), Error> {
     Parser::new(line, Mode::Json).run(into)
 }
 
+/// `--set-file a.b=path`: the value is the content of a file, which `read` fetches.
+pub fn set_file(line: &str, into: &mut Values, read: ReadFile<'_>) -> Result<(), Error> {
+    let mut parser = Parser::new(line, Mode::File);
+    parser.read = Some(read);
+    parser.run(into)
+}
+
 /// `--set-literal a.b=text`: everything after the first `=` is the text, commas and braces included.
 pub fn set_literal(line: &str, into: &mut Values) -> Result<(), Error> {
     let (path, text) = line.split_once('=').ok_or_else(|| Error::NoValue(line.to_owned()))?;
@@ -72,15 +86,16 @@ pub fn set_literal(line: &str, into: &mut Values) -> Result<(), Error> {
     Parser::new(&format!("{path}={escaped}"), Mode::Text).run(into)
 }
 
-struct Parser {
+struct Parser<'r> {
     chars: Vec<char>,
     at: usize,
     mode: Mode,
+    read: Option<ReadFile<'r>>,
 }
 
-impl Parser {
+impl<'r> Parser<'r> {
     fn new(line: &str, mode: Mode) -> Self {
-        Parser { chars: line.chars().collect(), at: 0, mode }
+        Parser { chars: line.chars().collect(), at: 0, mode, read: None }
     }
 
     fn run(mut self, into: &mut Values) -> Result<(), Error> {
@@ -201,7 +216,7 @@ impl Parser {
             return self.list();
         }
         let (text, _) = self.until(",");
-        Ok(self.typed(text))
+        self.typed(text)
     }
 
     fn list(&mut self) -> Result<Json, Error> {
@@ -211,13 +226,13 @@ impl Parser {
             match stop {
                 None => return Err(Error::OpenList),
                 Some('}') => {
-                    items.push(self.typed(text));
+                    items.push(self.typed(text)?);
                     if self.chars.get(self.at) == Some(&',') {
                         self.at += 1;
                     }
                     return Ok(Json::Array(items));
                 }
-                Some(_) => items.push(self.typed(text)),
+                Some(_) => items.push(self.typed(text)?),
             }
         }
     }
@@ -241,17 +256,21 @@ impl Parser {
         Ok(value)
     }
 
-    fn typed(&self, text: String) -> Json {
-        if self.mode == Mode::Text {
-            return Json::String(text);
+    fn typed(&self, text: String) -> Result<Json, Error> {
+        if let Some(read) = self.read {
+            let content = read(&text).map_err(|reason| Error::File { file: text, reason })?;
+            return Ok(Json::String(content));
         }
-        match text.to_ascii_lowercase().as_str() {
+        if self.mode == Mode::Text {
+            return Ok(Json::String(text));
+        }
+        Ok(match text.to_ascii_lowercase().as_str() {
             "true" => Json::Bool(true),
             "false" => Json::Bool(false),
             "null" => Json::Null,
             "0" => Json::from(0),
             _ if !text.starts_with('0') => text.parse::<i64>().map_or(Json::String(text), Json::from),
             _ => Json::String(text),
-        }
+        })
     }
 }

@@ -6,14 +6,23 @@ use serde_json::{Map, Number, Value as Json};
 use seaworthy_template::yaml;
 
 use crate::chart::{Chart, Error, Values};
+use crate::limits::Limits;
 
 const GLOBAL: &str = "global";
 
 /// Reads a values file: one or more documents, later ones win.
 pub(crate) fn load(name: &str, text: &str) -> Result<Values, Error> {
+    parse_values_within(name, text, &Limits::default())
+}
+
+/// Reads a `-f` file within bounds of the caller's choice.
+pub fn parse_values_within(name: &str, text: &str, limits: &Limits) -> Result<Values, Error> {
+    let bounds = yaml::Limits { bytes: limits.values_bytes, ..yaml::Limits::default() };
     let mut values = Values::new();
     for document in yaml::split_documents(text) {
-        match yaml::read(&document).map_err(|source| Error::Yaml { file: name.to_owned(), source })? {
+        match yaml::read_with(&document, bounds)
+            .map_err(|source| Error::Yaml { file: name.to_owned(), source })?
+        {
             Json::Null => {}
             Json::Object(map) => merge_maps(&mut values, map),
             _ => return Err(Error::NotAMap { file: name.to_owned() }),

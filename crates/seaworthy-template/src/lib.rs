@@ -24,7 +24,9 @@ pub use engine::{Limits, Lookup, Options, Templates};
 pub use error::{Error, ExecError, Failure, ParseError};
 pub use funcs::helm::{MESSAGE_END, MESSAGE_START};
 pub use funcs::paths::{base as path_base, clean as path_clean};
-pub use funcs::versions::matches as version_matches;
+pub use funcs::versions::{
+    compare as version_compare, is_constraint as version_is_constraint, matches as version_matches,
+};
 pub use value::{List, Map, MapType, Object, Param, Value};
 
 /// Stack for templates that nest to [`Limits::depth`]; reserved, not used, until they do.

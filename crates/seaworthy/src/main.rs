@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod app_secret;
+mod chart_args;
 mod cli;
 mod cluster;
 mod commands;

@@ -17,8 +17,15 @@ const COMPONENT: &str = "app.kubernetes.io/component";
 pub struct ProjectArgs {
     /// Compose file; may be repeated, later ones win
     #[arg(short = 'f', long = "file", value_name = "FILE")]
-    files: Vec<PathBuf>,
+    pub files: Vec<PathBuf>,
 
+    #[command(flatten)]
+    pub place: PlaceArgs,
+}
+
+/// Where the app is, and what of it counts.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct PlaceArgs {
     /// Folder of the app; relative paths start here
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     project_directory: PathBuf,
@@ -39,13 +46,13 @@ pub struct Project {
 }
 
 pub fn load(args: &ProjectArgs) -> Result<Project, Failure> {
-    let folder =
-        std::path::absolute(&args.project_directory).map_err(|error| Failure::new(Kind::Input, error))?;
+    let folder = std::path::absolute(&args.place.project_directory)
+        .map_err(|error| Failure::new(Kind::Input, error))?;
     let request = Request {
         folder: folder.clone(),
         files: args.files.clone(),
-        profiles: args.profile.clone(),
-        name: args.project_name.clone(),
+        profiles: args.place.profile.clone(),
+        name: args.place.project_name.clone(),
         environment: std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
@@ -57,7 +64,7 @@ pub fn load(args: &ProjectArgs) -> Result<Project, Failure> {
 
 /// The app's name: as given, else read from the compose file.
 pub fn name(args: &ProjectArgs) -> Result<String, Failure> {
-    match &args.project_name {
+    match &args.place.project_name {
         Some(name) => Ok(name.clone()),
         None => Ok(load(args)?.loaded.app.name),
     }

@@ -26,6 +26,16 @@ pub fn matches(constraint: &str, version: &str) -> Option<bool> {
     Some(Constraint::parse(constraint)?.matches(&Version::parse(version)?))
 }
 
+/// The order of two versions by precedence; `None` when either cannot be read.
+pub fn compare(a: &str, b: &str) -> Option<std::cmp::Ordering> {
+    Some(Version::parse(a)?.parsed.cmp_precedence(&Version::parse(b)?.parsed))
+}
+
+/// Whether a constraint can be read at all.
+pub fn is_constraint(text: &str) -> bool {
+    Constraint::parse(text).is_some()
+}
+
 /// A version as written and as compared; missing parts are zero.
 #[derive(Clone)]
 struct Version {
