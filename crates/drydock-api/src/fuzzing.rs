@@ -177,6 +177,6 @@ fn spdy_frames(bytes: &[u8]) {
     let mut decoder = drydock_streams::spdy::Decoder::default();
     for piece in bytes.chunks(7) {
         decoder.push(piece);
-        while let Ok(Some(_)) = decoder.next() {}
+        while let Ok(Some(_)) = decoder.next_frame() {}
     }
 }

@@ -49,11 +49,10 @@ pub const KIND: KindSpec = KindSpec::namespaced::<PersistentVolumeClaim>()
 fn same_source(object: &mut Value) {
     let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return };
     if let Some(source) = spec.get("dataSource") {
-        let known = match (text(source, "/kind"), text(source, "/apiGroup")) {
-            ("PersistentVolumeClaim", "") => true,
-            ("VolumeSnapshot", "snapshot.storage.k8s.io") => true,
-            _ => false,
-        };
+        let known = matches!(
+            (text(source, "/kind"), text(source, "/apiGroup")),
+            ("PersistentVolumeClaim", "") | ("VolumeSnapshot", "snapshot.storage.k8s.io")
+        );
         if !known {
             spec.remove("dataSource");
         }

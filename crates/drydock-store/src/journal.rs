@@ -325,8 +325,11 @@ mod tests {
     #[derive(Clone, Default)]
     struct Fragile {
         kept: Tape,
-        pending: Arc<std::sync::Mutex<Vec<(u64, Vec<u8>)>>>,
+        /// Not synced yet: offset and bytes.
+        pending: Arc<std::sync::Mutex<Vec<Written>>>,
     }
+
+    type Written = (u64, Vec<u8>);
 
     const SECTOR: usize = 512;
 

@@ -60,7 +60,7 @@ pub fn documents(rendered: &Rendered, shown: Shown) -> Vec<Document> {
 
 fn hooks(rendered: &Rendered, shown: Shown) -> impl Iterator<Item = &Hook> {
     let is_shown =
-        move |hook: &&Hook| !shown.no_hooks && !(shown.skip_tests && hook.events.contains(&HookEvent::Test));
+        move |hook: &&Hook| !(shown.no_hooks || shown.skip_tests && hook.events.contains(&HookEvent::Test));
     rendered.hooks.iter().filter(is_shown)
 }
 

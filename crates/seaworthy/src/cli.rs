@@ -38,6 +38,8 @@ struct Global {
     quiet: bool,
 }
 
+// Made once per process: its size costs nothing.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Subcommand)]
 enum Command {
     Up(up::Up),

@@ -27,9 +27,13 @@ struct Plugin {
     name: &'static str,
     /// Group (empty for core) and plural; `*` for every kind.
     kinds: &'static [(&'static str, &'static str)],
-    mutate: Option<fn(&Cx, &mut Value, Option<&Value>) -> Result<(), ApiError>>,
-    validate: Option<fn(&Cx, &Value, Option<&Value>) -> Result<(), ApiError>>,
+    mutate: Option<Mutate>,
+    validate: Option<Validate>,
 }
+
+/// Changes the new object; the old one is there when something is updated.
+type Mutate = fn(&Cx, &mut Value, Option<&Value>) -> Result<(), ApiError>;
+type Validate = fn(&Cx, &Value, Option<&Value>) -> Result<(), ApiError>;
 
 impl Plugin {
     fn note(&self, error: &ApiError) {
@@ -40,7 +44,7 @@ impl Plugin {
 const fn mutating(
     name: &'static str,
     kinds: &'static [(&'static str, &'static str)],
-    mutate: fn(&Cx, &mut Value, Option<&Value>) -> Result<(), ApiError>,
+    mutate: Mutate,
 ) -> Plugin {
     Plugin { name, kinds, mutate: Some(mutate), validate: None }
 }
@@ -48,7 +52,7 @@ const fn mutating(
 const fn validating(
     name: &'static str,
     kinds: &'static [(&'static str, &'static str)],
-    validate: fn(&Cx, &Value, Option<&Value>) -> Result<(), ApiError>,
+    validate: Validate,
 ) -> Plugin {
     Plugin { name, kinds, mutate: None, validate: Some(validate) }
 }

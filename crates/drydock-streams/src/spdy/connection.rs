@@ -1,7 +1,6 @@
 //! Drives one connection: reads frames into streams, writes what streams send, and watches whether anybody is there.
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,7 +93,7 @@ impl Connection {
     ) -> Result<(), Fault> {
         let mut decoder = Decoder::default();
         loop {
-            while let Some(frame) = decoder.next()? {
+            while let Some(frame) = decoder.next_frame()? {
                 self.take(frame, &control).await;
             }
             decoder.buffer().reserve(READ_BYTES);
@@ -144,7 +143,7 @@ impl Connection {
 
     /// A new stream, or why there is none.
     async fn open(&mut self, stream: u32, fin: bool, headers: Headers) -> Result<(), u32> {
-        if stream % 2 == 0 || stream <= self.last_stream {
+        if stream.is_multiple_of(2) || stream <= self.last_stream {
             return Err(reset::PROTOCOL_ERROR);
         }
         self.last_stream = stream;
@@ -246,18 +245,11 @@ async fn write_frames(
 
 /// Asks for a sign of life now and then: a peer that vanished is noticed by the write that fails. Ends when the
 /// connection has been idle for too long.
-fn heartbeat(
-    control: mpsc::Sender<Frame>,
-    activity: Activity,
-    period: Duration,
-    idle: Duration,
-) -> impl Future<Output = ()> {
-    async move {
-        let mut id = 0u32;
-        while activity.idle() < idle {
-            tokio::time::sleep(period).await;
-            id = id.wrapping_add(2);
-            let _ = control.try_send(Frame::Ping(id));
-        }
+async fn heartbeat(control: mpsc::Sender<Frame>, activity: Activity, period: Duration, idle: Duration) {
+    let mut id = 0u32;
+    while activity.idle() < idle {
+        tokio::time::sleep(period).await;
+        id = id.wrapping_add(2);
+        let _ = control.try_send(Frame::Ping(id));
     }
 }

@@ -92,13 +92,13 @@ impl Decoder {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Where to read into. Bounded by whoever reads: [`Decoder::next`] empties it down to less than one control frame.
+    /// Where to read into. Bounded by whoever reads: [`Decoder::next_frame`] empties it down to less than one control frame.
     pub fn buffer(&mut self) -> &mut BytesMut {
         &mut self.buffer
     }
 
     /// The next whole frame or piece of data; `None` when more bytes are needed.
-    pub fn next(&mut self) -> Result<Option<Frame>, Error> {
+    pub fn next_frame(&mut self) -> Result<Option<Frame>, Error> {
         loop {
             if self.data.is_some() {
                 return Ok(self.next_data());
@@ -254,7 +254,7 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Frame>, Error> {
     let mut decoder = Decoder::default();
     decoder.push(bytes);
     let mut frames = Vec::new();
-    while let Some(frame) = decoder.next()? {
+    while let Some(frame) = decoder.next_frame()? {
         frames.push(frame);
     }
     Ok(frames)

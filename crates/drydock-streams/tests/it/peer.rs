@@ -64,7 +64,7 @@ impl Peer {
     pub async fn until(&mut self, wanted: impl Fn(&Self) -> bool) {
         while !wanted(self) && !self.over {
             self.over = self.io.read_buf(self.decoder.buffer()).await.unwrap() == 0;
-            while let Some(frame) = self.decoder.next().unwrap() {
+            while let Some(frame) = self.decoder.next_frame().unwrap() {
                 self.take(frame);
             }
         }

@@ -83,7 +83,7 @@ proptest! {
         let mut seen = Vec::new();
         for piece in encode(&frames).chunks(size) {
             decoder.push(piece);
-            while let Some(frame) = decoder.next().unwrap() {
+            while let Some(frame) = decoder.next_frame().unwrap() {
                 seen.push(frame);
             }
         }
@@ -122,7 +122,7 @@ fn every_cut_between_two_bytes_gives_the_same_frames() {
         let mut seen = Vec::new();
         for part in [&bytes[..cut], &bytes[cut..]] {
             decoder.push(part);
-            while let Some(frame) = decoder.next().unwrap() {
+            while let Some(frame) = decoder.next_frame().unwrap() {
                 seen.push(frame);
             }
         }
@@ -135,11 +135,11 @@ fn the_end_of_data_comes_with_its_last_piece_only() {
     let mut decoder = Decoder::default();
     let bytes = encode(&[Frame::Data { stream: 5, fin: true, bytes: Bytes::from_static(b"ab") }]);
     decoder.push(&bytes[..9]);
-    let first = decoder.next().unwrap().unwrap();
+    let first = decoder.next_frame().unwrap().unwrap();
     assert_eq!(first, Frame::Data { stream: 5, fin: false, bytes: Bytes::from_static(b"a") });
-    assert_eq!(decoder.next().unwrap(), None);
+    assert_eq!(decoder.next_frame().unwrap(), None);
     decoder.push(&bytes[9..]);
-    let second = decoder.next().unwrap().unwrap();
+    let second = decoder.next_frame().unwrap().unwrap();
     assert_eq!(second, Frame::Data { stream: 5, fin: true, bytes: Bytes::from_static(b"b") });
 }
 
