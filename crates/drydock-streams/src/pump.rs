@@ -72,15 +72,7 @@ async fn input(from: Option<Reader>, to: Option<Writer>) {
     loop {
         match from.read(&mut piece).await {
             Ok(0) | Err(_) => break,
-            Ok(length) => {
-                let lost = match &mut to {
-                    Some(writer) => writer.write_all(&piece[..length]).await.is_err(),
-                    None => false,
-                };
-                if lost {
-                    to = None;
-                }
-            }
+            Ok(length) => pass_on(&mut to, &piece[..length]).await,
         }
     }
     if let Some(mut writer) = to {
@@ -100,16 +92,17 @@ async fn output(from: Option<Reader>, to: Option<Writer>, ended: &CancellationTo
         };
         match read {
             Ok(0) | Err(_) => return finish(to).await,
-            Ok(length) => {
-                let lost = match &mut to {
-                    Some(writer) => writer.write_all(&piece[..length]).await.is_err(),
-                    None => false,
-                };
-                if lost {
-                    to = None;
-                }
-            }
+            Ok(length) => pass_on(&mut to, &piece[..length]).await,
         }
+    }
+}
+
+/// A writer that fails is given up: what it would have got is read and dropped.
+async fn pass_on(to: &mut Option<Writer>, piece: &[u8]) {
+    if let Some(writer) = to
+        && writer.write_all(piece).await.is_err()
+    {
+        *to = None;
     }
 }
 
