@@ -50,18 +50,21 @@ async fn a_job_that_may_not_fail_fails_with_its_first_pod() {
     assert_eq!(failed.reason.as_deref(), Some("BackoffLimitExceeded"));
 }
 
-#[tokio::test]
-async fn a_daemon_set_has_a_pod_on_the_node() {
-    let world = World::start().await;
+fn daemon_set() -> serde_json::Value {
     let labels = json!({ "app": "log" });
-    let set = json!({
+    json!({
         "metadata": { "name": "log" },
         "spec": { "selector": { "matchLabels": labels }, "template": {
             "metadata": { "labels": labels },
             "spec": { "containers": [{ "name": "c", "image": "one" }] },
         } },
-    });
-    world.create::<DaemonSet>(set).await;
+    })
+}
+
+#[tokio::test]
+async fn a_daemon_set_has_a_pod_on_the_node() {
+    let world = World::start().await;
+    world.create::<DaemonSet>(daemon_set()).await;
     let sets = world.api::<DaemonSet>();
     world
         .until("the daemon available", || async {
@@ -112,15 +115,7 @@ async fn a_cron_job_starts_jobs_and_keeps_only_its_history() {
 #[tokio::test]
 async fn a_daemon_set_keeps_its_history_and_goes_back() {
     let world = World::start().await;
-    let labels = json!({ "app": "log" });
-    let set = json!({
-        "metadata": { "name": "log" },
-        "spec": { "selector": { "matchLabels": labels }, "template": {
-            "metadata": { "labels": labels },
-            "spec": { "containers": [{ "name": "c", "image": "one" }] },
-        } },
-    });
-    world.create::<DaemonSet>(set).await;
+    world.create::<DaemonSet>(daemon_set()).await;
     let revisions = world.api::<ControllerRevision>();
     let numbers = || async {
         let mut list = revisions.list(&ListParams::default()).await.ok()?.items;
