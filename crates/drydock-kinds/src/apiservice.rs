@@ -1,9 +1,9 @@
 //! APIService: which group version is served, and by whom. drydock serves all of its own; others are data.
 
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::edit::{fill, start_status};
+use crate::edit::{fill, start_without_status};
 use crate::field::{FieldError, Path};
 use crate::read::{list, number, text};
 use crate::{Column, KindSpec, NameRule};
@@ -17,7 +17,7 @@ pub const KIND: KindSpec = KindSpec::cluster::<APIService>()
             fill(service, "port", 443);
         }
     })
-    .prepare_with(|new, old| start_status(new, old, json!({})))
+    .prepare_with(start_without_status)
     .validate_with(validate)
     .columns(&[
         Column::compute("Service", |object, _| Value::from(service(object))),

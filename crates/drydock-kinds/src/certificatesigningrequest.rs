@@ -5,11 +5,11 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cells::or_none;
 use crate::column::duration;
-use crate::edit::start_status;
+use crate::edit::start_without_status;
 use crate::field::{FieldError, Path};
 use crate::read::{has_condition, list, number, text, texts};
 use crate::{Column, KindSpec, NameRule, Selectable};
@@ -47,7 +47,7 @@ pub const KIND: KindSpec = KindSpec::cluster::<CertificateSigningRequest>()
     .short_names(&["csr"])
     .with_status()
     .named(NameRule::PathSegment)
-    .prepare_with(|new, old| start_status(new, old, json!({})))
+    .prepare_with(start_without_status)
     .validate_with(validate)
     .selectable(&[Selectable::at("spec.signerName", &["/spec/signerName"])])
     .columns(&[

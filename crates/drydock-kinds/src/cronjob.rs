@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::cells::{CONTAINERS, IMAGES, or_none, selector};
 use crate::column::{ColumnType, age};
-use crate::edit::{ensure, fill_at, start_status};
+use crate::edit::{ensure, fill_at, start_without_status};
 use crate::field::{FieldError, Path};
 use crate::job;
 use crate::pod::template;
@@ -21,7 +21,7 @@ pub const KIND: KindSpec = KindSpec::namespaced::<CronJob>()
     .with_status()
     .generation(Generation::Spec)
     .default_with(default)
-    .prepare_with(|new, old| start_status(new, old, json!({})))
+    .prepare_with(start_without_status)
     .validate_with(validate)
     .columns(&[
         Column::at("Schedule", "/spec/schedule"),

@@ -4,7 +4,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::{Value, json};
 
 use crate::cells::{CONTAINERS, IMAGES, SELECTOR, ratio};
-use crate::edit::{ensure, fill_at, start_status};
+use crate::edit::{ensure, fill_at, start_without_status};
 use crate::field::{FieldError, Path};
 use crate::meta::keeps;
 use crate::pod::{template, warnings};
@@ -19,7 +19,7 @@ pub const KIND: KindSpec = KindSpec::namespaced::<Deployment>()
     .with_scale()
     .generation(Generation::SpecAndAnnotations)
     .default_with(default)
-    .prepare_with(|new, old| start_status(new, old, json!({})))
+    .prepare_with(start_without_status)
     .validate_with(validate)
     .warn_with(|object| {
         [warnings::name(object), warnings::of(object, "/spec/template/spec", "spec.template.spec")].concat()

@@ -40,6 +40,11 @@ pub(crate) fn start_status(new: &mut Value, old: Option<&Value>, status: Value) 
     }
 }
 
+/// As [`start_status`] with nothing in it: for kinds whose status only controllers write.
+pub(crate) fn start_without_status(new: &mut Value, old: Option<&Value>) {
+    start_status(new, old, Value::Object(Default::default()));
+}
+
 /// Copies a field the client left out from the stored object, so that a full update need not repeat it.
 pub(crate) fn carry_over(new: &mut Value, old: &Value, parent: &str, key: &str) {
     let stored = old.pointer(parent).and_then(|fields| fields.get(key));

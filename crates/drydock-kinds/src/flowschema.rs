@@ -1,11 +1,11 @@
 //! FlowSchema: which requests belong together. Served as data; drydock bounds requests in its own way.
 
 use k8s_openapi::api::flowcontrol::v1::FlowSchema;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cells::or_none;
 use crate::column::ColumnType;
-use crate::edit::{ensure, start_status};
+use crate::edit::{ensure, start_without_status};
 use crate::field::{FieldError, Path};
 use crate::read::{list, number, text};
 use crate::{Column, Generation, KindSpec};
@@ -17,7 +17,7 @@ pub const KIND: KindSpec = KindSpec::cluster::<FlowSchema>()
     .with_status()
     .generation(Generation::Spec)
     .default_with(default)
-    .prepare_with(|new, old| start_status(new, old, json!({})))
+    .prepare_with(start_without_status)
     .validate_with(validate)
     .columns(&[
         Column::at("PriorityLevel", "/spec/priorityLevelConfiguration/name"),

@@ -4,7 +4,7 @@ use k8s_openapi::api::flowcontrol::v1::PriorityLevelConfiguration;
 use serde_json::{Value, json};
 
 use crate::cells::or_none;
-use crate::edit::{fill_at, start_status};
+use crate::edit::{fill_at, start_without_status};
 use crate::field::{FieldError, Path};
 use crate::pod::template::choice;
 use crate::read::text;
@@ -14,7 +14,7 @@ pub const KIND: KindSpec = KindSpec::cluster::<PriorityLevelConfiguration>()
     .with_status()
     .generation(Generation::Spec)
     .default_with(default)
-    .prepare_with(|new, old| start_status(new, old, json!({})))
+    .prepare_with(start_without_status)
     .validate_with(validate)
     .columns(&[
         Column::at("Type", "/spec/type"),

@@ -1,9 +1,9 @@
 //! ResourceClaim: a pod's wish for a device. Served as data, as DeviceClass is.
 
 use k8s_openapi::api::resource::v1::ResourceClaim;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::edit::start_status;
+use crate::edit::start_without_status;
 use crate::field::FieldError;
 use crate::meta::keeps;
 use crate::read::list;
@@ -12,7 +12,7 @@ use crate::{Column, Generation, KindSpec};
 pub const KIND: KindSpec = KindSpec::namespaced::<ResourceClaim>()
     .with_status()
     .generation(Generation::Spec)
-    .prepare_with(|new, old| start_status(new, old, json!({})))
+    .prepare_with(start_without_status)
     .validate_with(validate)
     .columns(&[Column::compute("State", |claim, _| Value::from(state(claim))), Column::age()]);
 

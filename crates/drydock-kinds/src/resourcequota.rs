@@ -1,9 +1,9 @@
 //! ResourceQuota: how much a namespace may use.
 
 use k8s_openapi::api::core::v1::ResourceQuota;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::edit::{ensure, start_status};
+use crate::edit::{ensure, start_without_status};
 use crate::field::{FieldError, Path};
 use crate::meta::immutable;
 use crate::read::{entries, list, or, text, texts};
@@ -18,7 +18,7 @@ pub const KIND: KindSpec = KindSpec::namespaced::<ResourceQuota>()
         ensure(object, "/spec");
     })
     .validate_with(validate)
-    .prepare_with(|new, old| start_status(new, old, json!({})))
+    .prepare_with(start_without_status)
     .columns(&[
         Column::compute("Request", |quota, _| usage(quota, false)),
         Column::compute("Limit", |quota, _| usage(quota, true)),

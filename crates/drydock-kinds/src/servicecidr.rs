@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use k8s_openapi::api::networking::v1::ServiceCIDR;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::edit::start_status;
+use crate::edit::start_without_status;
 use crate::field::{FieldError, Path};
 use crate::read::{list, texts};
 use crate::rules;
@@ -13,7 +13,7 @@ use crate::{Column, KindSpec};
 
 pub const KIND: KindSpec = KindSpec::cluster::<ServiceCIDR>()
     .with_status()
-    .prepare_with(|new, old| start_status(new, old, json!({})))
+    .prepare_with(start_without_status)
     .validate_with(validate)
     .columns(&[
         Column::compute("CIDRs", |object, _| {

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use axum::body::Body;
 use drydock_kinds::FieldError;
 use drydock_kinds::field::Path;
-use drydock_kinds::schema::{Mismatch, duplicate_fields};
+use drydock_kinds::schema::{Mismatch, duplicate_fields, json_type};
 use http::{Response, StatusCode};
 use serde_json::Value;
 
@@ -125,7 +125,7 @@ impl Patch {
             _ => Some("map[string]interface {}"),
         };
         if let Some(expected) = expected {
-            let found = body::json_type(&value);
+            let found = json_type(&value);
             return Err(refused(format!("json: cannot unmarshal {found} into Go value of type {expected}")));
         }
         let mut findings = duplicate_fields(bytes);

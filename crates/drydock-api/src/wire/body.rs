@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use drydock_kinds::schema::duplicate_fields;
+use drydock_kinds::schema::{duplicate_fields, json_type};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -88,18 +88,6 @@ pub fn go_words(error: &serde_json::Error, bytes: &[u8]) -> String {
         _ => "looking for beginning of value",
     };
     format!("invalid character {:?} {place}", char::from(*byte))
-}
-
-/// The type of a decoded value as Go names it.
-pub fn json_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }
 
 /// A body that is no JSON object, where an object of `kind` was expected.

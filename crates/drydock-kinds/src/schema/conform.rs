@@ -202,7 +202,8 @@ fn fill_null(value: &mut Value, ty: Type<'_>) {
     }
 }
 
-fn json_type(value: &Value) -> &'static str {
+/// The type of a decoded value as Go names it.
+pub fn json_type(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "bool",

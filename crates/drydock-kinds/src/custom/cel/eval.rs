@@ -350,6 +350,10 @@ pub(super) fn overflow() -> Failure {
     Failure::Error("integer overflow".to_owned())
 }
 
+pub(super) fn unsigned_overflow() -> Failure {
+    Failure::Error("unsigned integer overflow".to_owned())
+}
+
 /// A field, entry or item. Below an optional value everything is optional.
 fn select<'a>(of: &Val<'a>, key: &Val<'a>, optional: bool) -> Result<Val<'a>, Failure> {
     let wrapped = |found: Option<Val<'a>>| Ok(Val::Optional(found.map(Rc::new)));

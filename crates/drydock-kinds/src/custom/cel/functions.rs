@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
-use super::eval::{Eval, Failure, no_overload, overflow};
+use super::eval::{Eval, Failure, no_overload, overflow, unsigned_overflow};
 use super::value::Val;
 use super::{kube, lists, texts};
 
@@ -256,7 +256,7 @@ fn uint<'a>(value: &Val<'a>) -> Option<Result<Val<'a>, Failure>> {
         },
         _ => return None,
     };
-    Some(whole.map(Val::Uint).ok_or_else(|| Failure::Error("unsigned integer overflow".to_owned())))
+    Some(whole.map(Val::Uint).ok_or_else(unsigned_overflow))
 }
 
 fn double<'a>(value: &Val<'a>) -> Option<Result<Val<'a>, Failure>> {
@@ -336,32 +336,26 @@ fn zone_named(name: &str) -> Option<TimeZone> {
     jiff::tz::Offset::from_seconds(seconds).ok().map(TimeZone::fixed)
 }
 
+/// Whole numbers of either type: what does not fit is an error, never a wrapped result.
+macro_rules! checked {
+    ($sign:ident, $a:ident, $b:ident, $wrap:path, $overflow:path) => {{
+        let result = match $sign {
+            "+" => $a.checked_add(*$b),
+            "-" => $a.checked_sub(*$b),
+            "*" => $a.checked_mul(*$b),
+            "/" if *$b == 0 => return error("division by zero"),
+            "/" => $a.checked_div(*$b),
+            _ if *$b == 0 => return error("modulus by zero"),
+            _ => $a.checked_rem(*$b),
+        };
+        result.map($wrap).ok_or_else($overflow)
+    }};
+}
+
 pub(super) fn arithmetic<'a>(sign: &str, a: &Val<'a>, b: &Val<'a>) -> Result<Val<'a>, Failure> {
     match (sign, a, b) {
-        (_, Val::Int(a), Val::Int(b)) => {
-            let result = match sign {
-                "+" => a.checked_add(*b),
-                "-" => a.checked_sub(*b),
-                "*" => a.checked_mul(*b),
-                "/" if *b == 0 => return error("division by zero"),
-                "/" => a.checked_div(*b),
-                _ if *b == 0 => return error("modulus by zero"),
-                _ => a.checked_rem(*b),
-            };
-            result.map(Val::Int).ok_or_else(overflow)
-        }
-        (_, Val::Uint(a), Val::Uint(b)) => {
-            let result = match sign {
-                "+" => a.checked_add(*b),
-                "-" => a.checked_sub(*b),
-                "*" => a.checked_mul(*b),
-                "/" if *b == 0 => return error("division by zero"),
-                "/" => a.checked_div(*b),
-                _ if *b == 0 => return error("modulus by zero"),
-                _ => a.checked_rem(*b),
-            };
-            result.map(Val::Uint).ok_or_else(|| Failure::Error("unsigned integer overflow".to_owned()))
-        }
+        (_, Val::Int(a), Val::Int(b)) => checked!(sign, a, b, Val::Int, overflow),
+        (_, Val::Uint(a), Val::Uint(b)) => checked!(sign, a, b, Val::Uint, unsigned_overflow),
         (_, Val::Double(a), Val::Double(b)) if sign != "%" => Ok(Val::Double(match sign {
             "+" => a + b,
             "-" => a - b,
