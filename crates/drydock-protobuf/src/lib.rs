@@ -6,8 +6,10 @@
 //!
 //! **Invariant:** no input makes it panic, recurse deeply or use much more memory than the same object as JSON would.
 //!
-//! Start at [`decode`] and [`encode`]; [`encode_event`] and [`frame`] are for watches.
+//! Start at [`decode`] and [`encode`]; [`encode_event`] and [`frame`] are for watches;
+//! [`complete`] is for objects that came as JSON.
 
+mod complete;
 mod decode;
 mod encode;
 pub mod gnostic;
@@ -15,6 +17,7 @@ mod scalar;
 mod table;
 mod wire;
 
+pub use complete::{blank, complete};
 pub use decode::{DecodeError, decode};
 pub use encode::{EncodeError, encode, encode_event};
 pub use table::has_kind;

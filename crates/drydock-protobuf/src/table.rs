@@ -101,6 +101,21 @@ impl Table {
     }
 }
 
+impl Field {
+    /// Whether unset is nil, which JSON writes as null.
+    pub fn can_be_nil(&self) -> bool {
+        self.pointer || self.many != Many::One || matches!(self.kind, Kind::Bytes | Kind::Strings)
+    }
+
+    /// Whether JSON leaves the field out when it is empty: `omitempty` does so with what is nil or a plain zero, never
+    /// with a structure.
+    pub fn is_left_out(&self) -> bool {
+        let is_plain =
+            matches!(self.kind, Kind::String | Kind::Bool | Kind::Int32 | Kind::Int64 | Kind::Double);
+        self.omit_zero || self.inline || (self.omit_empty && (self.can_be_nil() || is_plain))
+    }
+}
+
 impl Message {
     pub fn field(&self, number: u32) -> Option<(usize, &Field)> {
         let index = self.fields.binary_search_by_key(&number, |field| field.number).ok()?;

@@ -261,16 +261,11 @@ impl Decoder {
         out: &mut Map<String, Value>,
         depth: usize,
     ) -> Result<(), DecodeError> {
-        let is_nil =
-            field.pointer || field.many != Many::One || matches!(field.kind, Kind::Bytes | Kind::Strings);
+        let is_nil = field.can_be_nil();
         if let (Kind::Message(inner), true, false) = (field.kind, field.inline, is_nil) {
             return self.message(table().message(inner), &[], out, depth);
         }
-        let is_structure =
-            !matches!(field.kind, Kind::String | Kind::Bool | Kind::Int32 | Kind::Int64 | Kind::Double);
-        // `omitempty` leaves out what is nil or a plain zero, never a structure.
-        let is_left_out = field.omit_zero || (field.omit_empty && (is_nil || !is_structure)) || field.inline;
-        if is_left_out || out.contains_key(field.json) {
+        if field.is_left_out() || out.contains_key(field.json) {
             return Ok(());
         }
         self.spend()?;
