@@ -22,14 +22,15 @@ pub const KIND: KindSpec =
     ]);
 
 fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
-    let mut errors = keys(new, "data");
-    errors.extend(keys(new, "binaryData"));
-    for (key, _) in entries(new, "/binaryData") {
-        if new["data"].get(key).is_some() {
-            let at = Path::root("data").key(key);
+    let mut errors = Vec::new();
+    for (key, _) in entries(new, "/data") {
+        let at = Path::root("data").key(key);
+        errors.extend(rules::check(rules::data_key, key, &at));
+        if new["binaryData"].get(key).is_some() {
             errors.push(FieldError::invalid(&at, key.as_str(), "duplicate of key present in binaryData"));
         }
     }
+    errors.extend(keys(new, "binaryData"));
     let size = |field: &str| -> usize {
         entries(new, field).map(|(_, value)| value.as_str().map_or(0, str::len)).sum()
     };

@@ -26,7 +26,7 @@ fn controller(object: &Value) -> Value {
 
 fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    if new.get("data").is_none() {
+    if new["data"].is_null() {
         errors.push(FieldError::required(&Path::root("data"), "data is mandatory"));
     }
     let revision = number(new, "/revision");

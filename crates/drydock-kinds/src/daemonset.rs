@@ -80,6 +80,8 @@ fn rolling_update(rolling: &Value, path: &Path) -> Vec<FieldError> {
 fn default(object: &mut Value) {
     ensure(object, "/spec");
     template::default(object);
+    ensure(object, "/metadata/annotations");
+    fill_at(object, "/metadata/annotations", json!({ TEMPLATE_GENERATION: "1" }));
     fill_at(object, "/spec", json!({ "revisionHistoryLimit": 10, "updateStrategy": {} }));
     fill_at(object, "/spec/updateStrategy", json!({ "type": "RollingUpdate" }));
     if text(object, "/spec/updateStrategy/type") == "RollingUpdate" {
@@ -88,20 +90,22 @@ fn default(object: &mut Value) {
 }
 
 fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
-    let mut errors = template::validate_with_selector(new, "daemonset", "DaemonSet");
+    let mut errors: Vec<FieldError> =
+        old.and_then(|old| keeps(new, old, "/spec/selector")).into_iter().collect();
+    errors.extend(template::validate_with_selector(new, "daemonset", "DaemonSet"));
     errors.extend(non_negative(new, &["minReadySeconds", "revisionHistoryLimit"]));
     let strategy = text(new, "/spec/updateStrategy/type");
     if !["RollingUpdate", "OnDelete"].contains(&strategy) {
         let at = Path::root("spec.updateStrategy");
-        let shown =
-            json!({ "RollingUpdate": new["spec"]["updateStrategy"].get("rollingUpdate"), "Type": strategy });
-        errors.push(FieldError::not_supported(&at, shown, &["RollingUpdate", "OnDelete"]));
+        let rolling = json!(new["spec"]["updateStrategy"].get("rollingUpdate"));
+        let shown = [("Type", strategy.into()), ("RollingUpdate", rolling)];
+        let known = ["RollingUpdate", "OnDelete"];
+        errors.push(FieldError::not_supported(&at, strategy, &known).showing(&shown));
     }
     if let Some(rolling) =
         new.pointer("/spec/updateStrategy/rollingUpdate").filter(|_| strategy == "RollingUpdate")
     {
         errors.extend(rolling_update(rolling, &Path::root("spec.updateStrategy.rollingUpdate")));
     }
-    errors.extend(old.and_then(|old| keeps(new, old, "/spec/selector")));
     errors
 }

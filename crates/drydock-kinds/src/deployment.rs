@@ -53,9 +53,10 @@ fn default(object: &mut Value) {
 
 fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let path = Path::root("spec");
-    let mut errors = template::validate_with_selector(new, "deployment", "ReplicaSet");
-    errors.extend(workload::non_negative(new, &["replicas", "minReadySeconds", "revisionHistoryLimit"]));
+    let mut errors = workload::non_negative(new, &["replicas"]);
+    errors.extend(template::validate_with_selector(new, "deployment", "ReplicaSet"));
     errors.extend(strategy(&new["spec"]["strategy"], &path.child("strategy")));
+    errors.extend(workload::non_negative(new, &["minReadySeconds", "revisionHistoryLimit"]));
     errors.extend(workload::non_negative(new, &["progressDeadlineSeconds"]));
     let (deadline, ready) =
         (number(new, "/spec/progressDeadlineSeconds"), number(new, "/spec/minReadySeconds"));
@@ -79,8 +80,8 @@ fn strategy(strategy: &Value, path: &Path) -> Vec<FieldError> {
             rolling.map(|rolling| step(rolling, &path.child("rollingUpdate"))).unwrap_or_default()
         }
         other => {
-            let shown = json!({ "RollingUpdate": rolling, "Type": other });
-            vec![FieldError::not_supported(path, shown, &["Recreate", "RollingUpdate"])]
+            let shown = [("Type", other.into()), ("RollingUpdate", json!(rolling))];
+            vec![FieldError::not_supported(path, other, &["Recreate", "RollingUpdate"]).showing(&shown)]
         }
     }
 }

@@ -46,14 +46,19 @@ pub const KIND: KindSpec = KindSpec::namespaced::<Event>()
     ]);
 
 pub(crate) fn first_seen(event: &Value, now: Timestamp) -> String {
-    age(event.get("firstTimestamp").or_else(|| event.get("eventTime")), now)
+    age(stamp(event, "/firstTimestamp").or_else(|| stamp(event, "/eventTime")), now)
 }
 
 pub(crate) fn last_seen(event: &Value, now: Timestamp) -> String {
-    match event.pointer("/series/lastObservedTime").or_else(|| event.get("lastTimestamp")) {
+    match stamp(event, "/series/lastObservedTime").or_else(|| stamp(event, "/lastTimestamp")) {
         Some(stamp) => age(Some(stamp), now),
         None => first_seen(event, now),
     }
+}
+
+/// A time that is set.
+fn stamp<'e>(event: &'e Value, pointer: &str) -> Option<&'e Value> {
+    event.pointer(pointer).filter(|stamp| !stamp.is_null())
 }
 
 pub(crate) fn count(event: &Value) -> i64 {

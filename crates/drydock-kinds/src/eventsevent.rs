@@ -5,7 +5,7 @@
 use k8s_openapi::api::events::v1::Event;
 use serde_json::{Value, json};
 
-use crate::edit::fill_at;
+use crate::edit::{drop_blank, fill_at};
 use crate::field::{FieldError, Path};
 use crate::meta::immutable;
 use crate::read::{number, text};
@@ -65,6 +65,9 @@ fn to_core(event: &mut Value) {
 
 fn from_core(event: &mut Value) {
     RENAMED.iter().for_each(|(here, stored)| rename(event, stored, here));
+    // Core events name their reporter even when they have none.
+    drop_blank(event, "reportingController");
+    drop_blank(event, "reportingInstance");
 }
 
 fn rename(event: &mut Value, from: &str, to: &str) {

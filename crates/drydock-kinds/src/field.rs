@@ -15,6 +15,8 @@ pub struct FieldError {
     pub kind: FieldErrorKind,
     /// The offending value, where showing it helps.
     pub value: Option<Value>,
+    /// The same as it is printed, where it is a structure of Go whose fields keep their order.
+    pub printed: Option<String>,
     pub detail: String,
 }
 
@@ -105,21 +107,41 @@ impl FieldError {
         Self::new(path, FieldErrorKind::NotSupported, Some(value.into()), detail)
     }
 
+    /// Shows a structure as Go prints it instead of the value: these fields, in this order.
+    pub fn showing(mut self, fields: &[(&str, Value)]) -> Self {
+        self.printed = Some(go_struct(fields));
+        self
+    }
+
+    /// The same for a list of structures.
+    pub fn showing_list(mut self, items: &[Vec<(&str, Value)>]) -> Self {
+        let items: Vec<String> = items.iter().map(|fields| go_struct(fields)).collect();
+        self.printed = Some(format!("[{}]", items.join(",")));
+        self
+    }
+
     fn new(path: &Path, kind: FieldErrorKind, value: Option<Value>, detail: impl Into<String>) -> Self {
-        Self { path: path.to_string(), kind, value, detail: detail.into() }
+        Self { path: path.to_string(), kind, value, printed: None, detail: detail.into() }
     }
 
     /// The message without the path, as a status cause carries it.
     pub fn message(&self) -> String {
         let mut text = self.kind.words().to_owned();
-        if let Some(value) = &self.value {
-            text.push_str(&format!(": {value}"));
+        match (&self.printed, &self.value) {
+            (Some(printed), _) => text.push_str(&format!(": {printed}")),
+            (None, Some(value)) => text.push_str(&format!(": {value}")),
+            (None, None) => {}
         }
         if !self.detail.is_empty() {
             text.push_str(&format!(": {}", self.detail));
         }
         text
     }
+}
+
+fn go_struct(fields: &[(&str, Value)]) -> String {
+    let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name:?}:{value}")).collect();
+    format!("{{{}}}", fields.join(","))
 }
 
 impl fmt::Display for FieldError {

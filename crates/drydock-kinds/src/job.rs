@@ -61,35 +61,31 @@ fn default(object: &mut Value) {
             "podReplacementPolicy": replacement, "manualSelector": false,
         }),
     );
-    let labels = object.pointer("/spec/template/metadata/labels").cloned();
-    if let (Some(labels), Some(metadata)) = (labels, object.get_mut("metadata")) {
-        fill(metadata, "labels", labels);
-    }
 }
 
 /// Pods of a job are found by its uid, unless the author brings a selector.
 fn prepare(new: &mut Value, old: Option<&Value>) {
     start_status(new, old, json!({}));
-    if old.is_some() || flag(new, "/spec/manualSelector") {
-        return;
+    if old.is_none() && !flag(new, "/spec/manualSelector") {
+        select_by_uid(new);
     }
+    // A job without labels of its own has those of its pods; a name too long for one is the pods' trouble alone.
+    let own = new.pointer("/metadata/labels").and_then(Value::as_object).is_some_and(|map| !map.is_empty());
+    let fits = text(new, "/metadata/name").len() <= LONGEST_LABEL;
+    let labels = new.pointer("/spec/template/metadata/labels").filter(|_| !own && fits).cloned();
+    if let (Some(labels), Some(metadata)) = (labels, new.get_mut("metadata")) {
+        metadata["labels"] = labels;
+    }
+}
+
+fn select_by_uid(new: &mut Value) {
     let (uid, name) = (text(new, "/metadata/uid").to_owned(), text(new, "/metadata/name").to_owned());
     fill_at(new, "/spec/selector", json!({}));
     fill_at(new, "/spec/selector/matchLabels", json!({ UID_LABEL: uid }));
     ensure(new, "/spec/template");
     ensure(new, "/spec/template/metadata");
     let labels = json!({ UID_LABEL: uid, NAME_LABEL: name, "controller-uid": uid, "job-name": name });
-    let all =
-        |labels: &Value| [UID_LABEL, NAME_LABEL, "controller-uid", "job-name"].map(|key| labels[key].clone());
-    fill_at(new, "/spec/template/metadata/labels", labels.clone());
-    let own = new
-        .pointer("/metadata/labels")
-        .is_some_and(|found| found.as_object().is_some_and(|map| !map.is_empty()));
-    let fits = text(new, "/metadata/name").len() <= LONGEST_LABEL;
-    if !own && fits && all(&new["spec"]["template"]["metadata"]["labels"]) == all(&labels) {
-        let template = new["spec"]["template"]["metadata"]["labels"].clone();
-        fill_at(new, "/metadata", json!({ "labels": template }));
-    }
+    fill_at(new, "/spec/template/metadata/labels", labels);
 }
 
 fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
@@ -102,21 +98,58 @@ fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
         errors.push(FieldError::invalid(&path.child("template.metadata.labels"), labels.clone(), detail));
     }
     let Some(old) = old else { return errors };
+    errors.extend(changed_completions(new, old, &path.child("completions")));
     errors.extend(keeps(new, old, "/spec/selector"));
+    errors.extend(keeps(new, &with_what_may_change(new, old), "/spec/template"));
     errors.extend(keeps(new, old, "/spec/completionMode"));
-    if text(new, "/spec/completionMode") != "Indexed" {
-        errors.extend(keeps(new, old, "/spec/completions"));
-    }
     for field in
         ["/spec/podFailurePolicy", "/spec/backoffLimitPerIndex", "/spec/managedBy", "/spec/successPolicy"]
     {
         errors.extend(keeps(new, old, field));
     }
-    // A job that has not started may still be told where to run.
-    if !flag(old, "/spec/suspend") || !text(old, "/status/startTime").is_empty() {
-        errors.extend(keeps(new, old, "/spec/template"));
-    }
     errors
+}
+
+/// Only an indexed job may grow or shrink, and then with the number of its pods.
+fn changed_completions(new: &Value, old: &Value, path: &Path) -> Option<FieldError> {
+    let changed = keeps(new, old, "/spec/completions");
+    if text(new, "/spec/completionMode") != "Indexed" {
+        return changed;
+    }
+    let wanted = new.pointer("/spec/completions").filter(|_| changed.is_some())?;
+    let detail = "can only be modified in tandem with spec.parallelism";
+    (wanted != &new["spec"]["parallelism"]).then(|| FieldError::invalid(path, wanted.clone(), detail))
+}
+
+/// The stored job as it would be after every change that is allowed: one that has not started may still be told where
+/// to run, and with how much.
+fn with_what_may_change(new: &Value, old: &Value) -> Value {
+    let mut allowed = old.clone();
+    if !flag(old, "/spec/suspend") || !text(old, "/status/startTime").is_empty() {
+        return allowed;
+    }
+    let copy = |allowed: &mut Value, pointer: &str, field: &str| {
+        let value = new.pointer(&format!("{pointer}/{field}")).cloned();
+        if let Some(fields) = allowed.pointer_mut(pointer).and_then(Value::as_object_mut) {
+            match value {
+                Some(value) => drop(fields.insert(field.to_owned(), value)),
+                None => drop(fields.remove(field)),
+            }
+        }
+    };
+    for field in ["annotations", "labels"] {
+        copy(&mut allowed, "/spec/template/metadata", field);
+    }
+    for field in ["affinity", "nodeSelector", "tolerations", "schedulingGates"] {
+        copy(&mut allowed, "/spec/template/spec", field);
+    }
+    for list_of in ["containers", "initContainers"] {
+        let count = list(new, &format!("/spec/template/spec/{list_of}")).len();
+        for index in 0..count {
+            copy(&mut allowed, &format!("/spec/template/spec/{list_of}/{index}"), "resources");
+        }
+    }
+    allowed
 }
 
 /// The selector is the server's business, unless the author says otherwise.

@@ -17,7 +17,10 @@ pub const KIND: KindSpec = KindSpec::cluster::<PersistentVolume>()
     .short_names(&["pv"])
     .with_status()
     .default_with(default)
-    .prepare_with(|new, old| start_status(new, old, json!({ "phase": "Pending" })))
+    .prepare_with(|new, old| {
+        let since = new["metadata"]["creationTimestamp"].clone();
+        start_status(new, old, json!({ "phase": "Pending", "lastPhaseTransitionTime": since }));
+    })
     .validate_with(validate)
     .columns(&[
         Column::at("Capacity", "/spec/capacity/storage"),

@@ -46,11 +46,13 @@ fn validate(new: &Value, _old: Option<&Value>) -> Vec<FieldError> {
     let mut errors = Vec::new();
     if fields.iter().all(|field| spec.get(*field).is_some()) {
         let detail = "minAvailable and maxUnavailable cannot be both set";
-        let shown = json!({
-            "MaxUnavailable": spec["maxUnavailable"], "MinAvailable": spec["minAvailable"],
-            "Selector": spec["selector"], "UnhealthyPodEvictionPolicy": spec["unhealthyPodEvictionPolicy"],
-        });
-        errors.push(FieldError::invalid(&path, shown, detail));
+        let shown = [
+            ("MinAvailable", spec["minAvailable"].clone()),
+            ("Selector", spec["selector"].clone()),
+            ("MaxUnavailable", spec["maxUnavailable"].clone()),
+            ("UnhealthyPodEvictionPolicy", spec["unhealthyPodEvictionPolicy"].clone()),
+        ];
+        errors.push(FieldError::invalid(&path, Value::Null, detail).showing(&shown));
     }
     errors.extend(fields.iter().flat_map(|field| share(&spec[*field], &path.child(field))));
     errors.extend(selector::labels(spec.get("selector"), &path.child("selector")));

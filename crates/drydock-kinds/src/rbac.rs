@@ -128,6 +128,8 @@ pub(crate) fn validate_binding(new: &Value, old: Option<&Value>, roles: &[&str])
     }
     if let Some(mut error) = old.and_then(|old| keeps(new, old, "/roleRef")) {
         error.detail = "cannot change roleRef".to_owned();
+        let shown = [("APIGroup", group.into()), ("Kind", kind.into()), ("Name", name.into())];
+        let error = error.showing(&shown);
         errors.push(error);
     }
     errors

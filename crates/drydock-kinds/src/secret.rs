@@ -5,7 +5,6 @@ use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Map, Value};
 
-use crate::column::ColumnType;
 use crate::configmap::{MAX_DATA_BYTES, frozen, keys};
 use crate::edit::fill;
 use crate::field::{FieldError, Path};
@@ -19,8 +18,7 @@ pub const KIND: KindSpec = KindSpec::namespaced::<Secret>()
     .selectable(&[Selectable::at("type", &["/type"])])
     .columns(&[
         Column::at("Type", "/type"),
-        Column::compute("Data", |object, _| Value::from(entries(object, "/data").count()))
-            .typed(ColumnType::Integer),
+        Column::compute("Data", |object, _| Value::from(entries(object, "/data").count())),
         Column::age(),
     ]);
 

@@ -71,9 +71,7 @@ fn default(object: &mut Value) {
 
 fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let path = Path::root("spec");
-    let mut errors =
-        template::validate_with_selector(&with_claims_as_volumes(new), "statefulset", "StatefulSet");
-    errors.extend(non_negative(new, &["replicas", "minReadySeconds"]));
+    let mut errors = Vec::new();
     let management = text(new, "/spec/podManagementPolicy");
     if !["OrderedReady", "Parallel"].contains(&management) {
         let detail = "must be 'OrderedReady' or 'Parallel'";
@@ -82,9 +80,9 @@ fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let strategy = text(new, "/spec/updateStrategy/type");
     if !["RollingUpdate", "OnDelete"].contains(&strategy) {
         let detail = "must be 'RollingUpdate' or 'OnDelete'";
-        let shown =
-            json!({ "RollingUpdate": new["spec"]["updateStrategy"].get("rollingUpdate"), "Type": strategy });
-        errors.push(FieldError::invalid(&path.child("updateStrategy"), shown, detail));
+        let rolling = json!(new["spec"]["updateStrategy"].get("rollingUpdate"));
+        let shown = [("Type", strategy.into()), ("RollingUpdate", rolling)];
+        errors.push(FieldError::invalid(&path.child("updateStrategy"), strategy, detail).showing(&shown));
     }
     errors
         .extend(update_strategy(&new["spec"]["updateStrategy"], &path.child("updateStrategy.rollingUpdate")));
@@ -93,11 +91,17 @@ fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
         let policy = &new["spec"]["persistentVolumeClaimRetentionPolicy"];
         errors.extend(template::choice(policy, &retention, field, &["Retain", "Delete"]));
     }
+    errors.extend(non_negative(new, &["replicas", "minReadySeconds"]));
     let start = number(new, "/spec/ordinals/start");
     if start < 0 {
         let detail = "must be greater than or equal to 0";
         errors.push(FieldError::invalid(&path.child("ordinals.start"), start, detail));
     }
+    errors.extend(template::validate_with_selector(
+        &with_claims_as_volumes(new),
+        "statefulset",
+        "StatefulSet",
+    ));
     errors.extend(check_if_present(rules::label, &new["spec"], "serviceName", &path));
     if old.is_none() {
         for (index, claim) in list(new, "/spec/volumeClaimTemplates").iter().enumerate() {
@@ -119,8 +123,8 @@ fn update_strategy(strategy: &Value, path: &Path) -> Vec<FieldError> {
     let (partition, most) = (number(rolling, "/partition"), rolling.get("maxUnavailable"));
     if text(strategy, "/type") == "OnDelete" {
         let detail = "only allowed for updateStrategy 'RollingUpdate'";
-        let shown = json!({ "MaxUnavailable": most, "Partition": rolling["partition"] });
-        return vec![FieldError::invalid(path, shown, detail)];
+        let shown = [("Partition", rolling["partition"].clone()), ("MaxUnavailable", json!(most))];
+        return vec![FieldError::invalid(path, Value::Null, detail).showing(&shown)];
     }
     let detail = "must be greater than or equal to 0";
     let negative = (partition < 0).then(|| FieldError::invalid(&path.child("partition"), partition, detail));

@@ -49,7 +49,7 @@ fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
         errors.push(FieldError::not_supported(&Path::root("volumeBindingMode"), mode, &modes));
     }
     if let Some(old) = old {
-        let fixed = ["/provisioner", "/parameters", "/reclaimPolicy", "/volumeBindingMode"];
+        let fixed = ["/parameters", "/provisioner", "/reclaimPolicy", "/volumeBindingMode"];
         errors.extend(fixed.iter().filter_map(|field| keeps(new, old, field)));
     }
     errors

@@ -58,7 +58,13 @@ impl Found {
 }
 
 fn error(kind: FieldErrorKind, path: &str, value: Option<Value>, detail: impl Into<String>) -> FieldError {
-    FieldError { path: path.trim_start_matches('.').to_owned(), kind, value, detail: detail.into() }
+    FieldError {
+        path: path.trim_start_matches('.').to_owned(),
+        kind,
+        value,
+        printed: None,
+        detail: detail.into(),
+    }
 }
 
 fn wrong_type(path: &str, wanted: &str, found: &str) -> FieldError {
@@ -134,6 +140,7 @@ fn combinations(value: &Value, old: Option<&Value>, node: &Node, path: &str, fou
             path: "<nil>".to_owned(),
             kind: FieldErrorKind::Invalid,
             value: Some("".into()),
+            printed: None,
             detail: format!("{path:?} {detail}"),
         });
     };

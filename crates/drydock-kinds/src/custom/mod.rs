@@ -237,7 +237,13 @@ impl CustomKind {
         let detail = "some validation rules were not checked because the object was invalid; correct the existing \
                       errors to complete validation";
         let path = "<nil>".to_owned();
-        vec![FieldError { path, kind: Invalid, value: Some(Value::Null), detail: detail.to_owned() }]
+        vec![FieldError {
+            path,
+            kind: Invalid,
+            value: Some(Value::Null),
+            printed: None,
+            detail: detail.to_owned(),
+        }]
     }
 
     /// A negative number of replicas would confuse whoever scales.

@@ -99,14 +99,32 @@ fn versions(new: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
         one_version(version, &path, known, errors);
     }
     let unique: BTreeSet<&str> = all.iter().map(|version| text(version, "/name")).collect();
-    let shown = || spec["versions"].clone();
+    let wrong = |why: &str| FieldError::invalid(&path, Value::Null, why).showing_list(&shown(all));
     if unique.len() != all.len() {
-        errors.push(FieldError::invalid(&path, shown(), "must contain unique version names"));
+        errors.push(wrong("must contain unique version names"));
     }
     if all.iter().filter(|version| flag(version, "/storage")).count() != 1 {
-        let why = "must have exactly one version marked as storage version";
-        errors.push(FieldError::invalid(&path, shown(), why));
+        errors.push(wrong("must have exactly one version marked as storage version"));
     }
+}
+
+/// Versions as Go prints them.
+fn shown(versions: &[Value]) -> Vec<Vec<(&'static str, Value)>> {
+    let field = |version: &Value, name: &str| version.get(name).cloned().unwrap_or_default();
+    let one = |version: &Value| {
+        vec![
+            ("Name", field(version, "name")),
+            ("Served", flag(version, "/served").into()),
+            ("Storage", flag(version, "/storage").into()),
+            ("Deprecated", flag(version, "/deprecated").into()),
+            ("DeprecationWarning", field(version, "deprecationWarning")),
+            ("Schema", field(version, "schema")),
+            ("Subresources", field(version, "subresources")),
+            ("AdditionalPrinterColumns", field(version, "additionalPrinterColumns")),
+            ("SelectableFields", field(version, "selectableFields")),
+        ]
+    };
+    versions.iter().map(one).collect()
 }
 
 fn one_version(version: &Value, path: &Path, known_schema: bool, errors: &mut Vec<FieldError>) {
@@ -291,6 +309,10 @@ fn stored_versions(new: &Value, errors: &mut Vec<FieldError>) {
     let stored: Vec<&str> = texts(new, "/status/storedVersions").collect();
     let versions: Vec<&str> =
         list(new, "/spec/versions").iter().map(|version| text(version, "/name")).collect();
+    let is_storing = list(new, "/spec/versions").iter().any(|version| flag(version, "/storage"));
+    if stored.is_empty() && !is_storing {
+        errors.push(FieldError::invalid(&path, Value::Null, "must have at least one stored version"));
+    }
     for (index, version) in stored.iter().enumerate().filter(|(_, version)| !versions.contains(version)) {
         let why = format!(
             "missing from spec.versions; {version} was previously a storage version, and must remain in \

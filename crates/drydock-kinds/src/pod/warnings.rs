@@ -29,6 +29,12 @@ pub(crate) fn of(object: &Value, pointer: &str, path: &str) -> Vec<String> {
             warnings.push(format!("{at}: deprecated in v1.11, and disabled by default in v1.33+"));
         }
     }
+    for (index, constraint) in list(spec, "/topologySpreadConstraints").iter().enumerate() {
+        if constraint.get("labelSelector").is_none() {
+            let at = path.child("topologySpreadConstraints").index(index).child("labelSelector");
+            warnings.push(format!("{at}: a null labelSelector results in matching no pod"));
+        }
+    }
     for field in ["initContainers", "containers"] {
         for (index, container) in list(spec, &format!("/{field}")).iter().enumerate() {
             warnings.extend(container_warnings(container, &path.child(field).index(index)));

@@ -19,8 +19,8 @@ pub enum Mismatch {
     Quantity { path: String },
     #[error("parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse")]
     Time { path: String, text: String },
-    #[error("illegal base64 data in `{path}`")]
-    Base64 { path: String },
+    #[error("illegal base64 data at input byte {at}")]
+    Base64 { at: usize },
 }
 
 /// Returns the unknown fields that were dropped, each as `unknown field "spec.foo"`.
@@ -119,9 +119,16 @@ impl<'s> Walk<'s> {
     }
 
     fn bytes(&self, text: &str) -> Result<(), Mismatch> {
-        use base64::Engine as _;
+        use base64::{DecodeError, Engine as _};
         let decoded = base64::engine::general_purpose::STANDARD.decode(text);
-        decoded.map(drop).map_err(|_| Mismatch::Base64 { path: self.path.clone() })
+        decoded.map(drop).map_err(|error| match error {
+            DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => {
+                Mismatch::Base64 { at }
+            }
+            DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => {
+                Mismatch::Base64 { at: text.len() }
+            }
+        })
     }
 
     fn quantity(&self, value: &mut Value) -> Result<(), Mismatch> {

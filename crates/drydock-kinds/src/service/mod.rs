@@ -59,8 +59,7 @@ fn default(object: &mut Value) {
     }
     let kind = text(object, "/spec/type").to_owned();
     if kind != "ExternalName" {
-        let families = json!({ "internalTrafficPolicy": "Cluster", "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack" });
-        fill_at(object, "/spec", families);
+        fill_at(object, "/spec", json!({ "internalTrafficPolicy": "Cluster" }));
     }
     if text(object, "/spec/sessionAffinity") != "ClientIP"
         && let Some(Value::Object(spec)) = object.get_mut("spec")
@@ -74,7 +73,6 @@ fn default(object: &mut Value) {
     if kind == "LoadBalancer" {
         fill_at(object, "/spec", json!({ "allocateLoadBalancerNodePorts": true }));
     }
-    one_cluster_ip(object);
 }
 
 /// The single and the plural field say the same.
@@ -94,6 +92,10 @@ fn one_cluster_ip(object: &mut Value) {
 /// An update may leave out what was allocated; turning into an external name gives it up.
 fn prepare(new: &mut Value, old: Option<&Value>) {
     start_status(new, old, json!({ "loadBalancer": {} }));
+    if text(new, "/spec/type") != "ExternalName" {
+        fill_at(new, "/spec", json!({ "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack" }));
+    }
+    one_cluster_ip(new);
     let Some(old) = old else { return };
     if text(new, "/spec/type") == "ExternalName" {
         return;

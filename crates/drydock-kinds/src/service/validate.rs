@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::endpointslice::outside;
 use crate::field::{FieldError, Path};
@@ -97,11 +97,15 @@ fn ports(new: &Value, _kind: &str, path: &Path) -> Vec<FieldError> {
     for (index, port) in ports.iter().enumerate() {
         let protocol = text(port, "/protocol");
         if !seen.insert((protocol, number(port, "/port"))) {
-            let shown = json!({
-                "AppProtocol": null, "Name": "", "NodePort": 0, "Port": port["port"], "Protocol": protocol,
-                "TargetPort": 0,
-            });
-            errors.push(FieldError::duplicate(&path.index(index), shown));
+            let shown = [
+                ("Name", "".into()),
+                ("Protocol", protocol.into()),
+                ("AppProtocol", Value::Null),
+                ("Port", port["port"].clone()),
+                ("TargetPort", 0.into()),
+                ("NodePort", 0.into()),
+            ];
+            errors.push(FieldError::duplicate(&path.index(index), Value::Null).showing(&shown));
         }
     }
     errors

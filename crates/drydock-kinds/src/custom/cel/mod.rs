@@ -296,7 +296,13 @@ impl Walk {
 
     fn fail(&mut self, path: &str, value: Value, detail: String) {
         let path = if path.is_empty() { "<nil>" } else { path }.to_owned();
-        self.errors.push(FieldError { path, kind: FieldErrorKind::Invalid, value: Some(value), detail });
+        self.errors.push(FieldError {
+            path,
+            kind: FieldErrorKind::Invalid,
+            value: Some(value),
+            printed: None,
+            detail,
+        });
     }
 }
 
@@ -325,5 +331,5 @@ fn complaint(rule: &Rule, value: &Value, node: &Node, path: &str, detail: String
         FieldErrorKind::Duplicate => (value, String::new()),
         _ => (value, detail),
     };
-    FieldError { path, kind: rule.reason, value, detail }
+    FieldError { path, kind: rule.reason, value, printed: None, detail }
 }

@@ -26,12 +26,16 @@ pub(super) fn all(spec: &Value, path: &Path) -> Vec<FieldError> {
     for (index, volume) in list(spec, "/volumes").iter().enumerate() {
         let at = path.index(index);
         let name = text(volume, "/name");
-        errors.extend(source(volume, &at));
+        let broken = source(volume, &at);
         let bad = check_required(rules::label, volume, "name", &at);
-        if bad.is_empty() && !seen.insert(name) {
+        // A volume that is wrong otherwise does not take its name.
+        let is_sound = broken.is_empty() && bad.is_empty();
+        errors.extend(broken.into_iter().chain(bad));
+        if seen.contains(name) {
             errors.push(FieldError::duplicate(&at.child("name"), name));
+        } else if is_sound {
+            seen.insert(name);
         }
-        errors.extend(bad);
     }
     errors
 }
