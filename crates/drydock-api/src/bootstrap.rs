@@ -74,9 +74,35 @@ fn groups() -> Vec<(&'static str, &'static str)> {
     groups
 }
 
+/// In which order clients that care ask for groups.
+const PRIORITIES: &[(&str, u32)] = &[
+    ("", 18_000),
+    ("apps", 17_800),
+    ("events.k8s.io", 17_750),
+    ("authentication.k8s.io", 17_700),
+    ("authorization.k8s.io", 17_600),
+    ("autoscaling", 17_500),
+    ("batch", 17_400),
+    ("certificates.k8s.io", 17_300),
+    ("networking.k8s.io", 17_200),
+    ("policy", 17_100),
+    ("rbac.authorization.k8s.io", 17_000),
+    ("storage.k8s.io", 16_800),
+    ("apiextensions.k8s.io", 16_700),
+    ("admissionregistration.k8s.io", 16_700),
+    ("scheduling.k8s.io", 16_600),
+    ("coordination.k8s.io", 16_500),
+    ("node.k8s.io", 16_300),
+    ("discovery.k8s.io", 16_200),
+    ("flowcontrol.apiserver.k8s.io", 16_100),
+    ("resource.k8s.io", 15_900),
+];
+
 /// Says that a group version is served by this API itself.
 fn api_service(group: &str, version: &str) -> Value {
-    let priority = if group.is_empty() { 18_000 } else { 17_000 };
+    let (_, priority) = *PRIORITIES.iter().find(|(known, _)| *known == group).unwrap_or(&("", 15_000));
+    // Of two versions the newer one is preferred.
+    let of_version = if (group, version) == ("autoscaling", "v2") { 30 } else { 15 };
     let condition = json!({
         "type": "Available", "status": "True", "reason": "Local", "message": "Local APIServices are always available",
         "lastTransitionTime": crate::meta::timestamp(jiff::Timestamp::now()),
@@ -86,7 +112,7 @@ fn api_service(group: &str, version: &str) -> Value {
             "name": format!("{version}.{group}"),
             "labels": { "kube-aggregator.kubernetes.io/automanaged": "onstart" },
         },
-        "spec": { "group": group, "version": version, "groupPriorityMinimum": priority, "versionPriority": 15 },
+        "spec": { "group": group, "version": version, "groupPriorityMinimum": priority, "versionPriority": of_version },
         "status": { "conditions": [condition] },
     })
 }

@@ -27,6 +27,15 @@ pub fn of_mut(object: &mut Value) -> Option<&mut Map<String, Value>> {
 }
 
 /// Sets a metadata field, or removes it with `None`.
+/// Gives the object metadata, if it has none.
+pub fn ensure(object: &mut Value) {
+    if let Value::Object(fields) = object
+        && !fields.get("metadata").is_some_and(Value::is_object)
+    {
+        fields.insert("metadata".to_owned(), Value::Object(serde_json::Map::new()));
+    }
+}
+
 pub fn set(object: &mut Value, field: &str, value: Option<Value>) {
     let Some(metadata) = of_mut(object) else { return };
     match value {

@@ -5,6 +5,7 @@
 use http::{Method, Uri};
 use percent_encoding::percent_decode_str;
 
+use crate::resource::page::go_number;
 use crate::status::ApiError;
 
 /// The thing a path names.
@@ -137,7 +138,7 @@ impl Query {
 
     pub fn number(&self, name: &str) -> Result<Option<i64>, ApiError> {
         let Some(text) = self.get(name) else { return Ok(None) };
-        let refused = || ApiError::bad_request(format!("invalid value {text:?} for parameter {name:?}"));
+        let refused = || ApiError::bad_request(go_number(text, "ParseInt"));
         text.parse().map(Some).map_err(|_| refused())
     }
 }

@@ -5,13 +5,17 @@ use std::sync::Arc;
 use axum::body::Body;
 use drydock_kinds::FieldError;
 use drydock_kinds::field::Path;
+use drydock_kinds::schema::Schema;
+use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::auth::rbac::decide;
 use crate::auth::{Attributes, User, token};
 use crate::meta;
-use crate::request::ResourcePath;
+use crate::patch::{Writer, track_create};
+use crate::request::{Query, ResourcePath};
+use crate::resource::options;
 use crate::server::Server;
 use crate::status::ApiError;
 use crate::wire::{self, body};
@@ -80,6 +84,10 @@ pub(crate) async fn answer(
     if !question.is_object() {
         return Err(ApiError::bad_request("the body must be an object"));
     }
+    claim(server, &parts, review, &api_version, &mut question);
+    if let Some(namespace) = &path.namespace {
+        meta::set(&mut question, "namespace", Some(namespace.as_str().into()));
+    }
     let mut spec = question["spec"].take();
     let status = match review.kind {
         "SelfSubjectReview" => json!({ "userInfo": user.to_value() }),
@@ -113,6 +121,18 @@ pub(crate) async fn answer(
     Ok(wire::json(StatusCode::CREATED, question))
 }
 
+/// Notes who asked, as for objects that are stored.
+fn claim(server: &Server, parts: &Parts, review: &Review, api_version: &str, question: &mut Value) {
+    let Some(root) = Schema::builtin().kind(review.group, "v1", review.kind) else { return };
+    let blank = drydock_protobuf::blank(api_version, review.kind).unwrap_or_else(|| json!({}));
+    let query = Query::of(&parts.uri);
+    let manager = query.get("fieldManager").map_or_else(|| options::program(&parts.headers), str::to_owned);
+    let writer = Writer { manager: &manager, subresource: "", excluded: &["status"] };
+    question["apiVersion"] = api_version.into();
+    meta::ensure(question);
+    track_create(&blank, question, root, writer, server.now());
+}
+
 /// Of all reviews only the one about oneself says when it was made.
 fn self_subject_time(review: &Review, server: &Server) -> Option<Value> {
     (review.kind == "SelfSubjectReview").then(|| meta::timestamp(server.now()).into())
@@ -123,6 +143,8 @@ fn refuse(kind: &str, errors: Vec<FieldError>) -> Result<(), ApiError> {
         true => Ok(()),
         false => {
             let group = REVIEWS.iter().find(|review| review.kind == kind).map_or("", |review| review.group);
+            // Refused questions about access name no kind, only the group.
+            let kind = if group == AUTHORIZATION { "" } else { kind };
             Err(ApiError::invalid_fields_of(group, kind, "", &errors))
         }
     }

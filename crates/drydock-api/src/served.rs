@@ -9,7 +9,7 @@ use drydock_kinds::schema::{self, Mismatch, Schema, Type};
 use drydock_kinds::spec::{ALL_VERBS, Scale};
 use drydock_kinds::{Column, CustomColumn, CustomKind, FieldError, KindSpec};
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// One served kind. Cheap to clone; everything handlers need goes through its methods.
 #[derive(Debug, Clone)]
@@ -190,6 +190,27 @@ impl ServedKind {
         }
     }
 
+    /// Adds the empty fields that a real API server writes for this kind.
+    pub fn complete(&self, object: &mut Value) {
+        if let Origin::Builtin(_) = &self.origin {
+            drydock_protobuf::complete(object);
+        }
+    }
+
+    /// An object of this kind in which nobody has set anything.
+    pub fn blank(&self) -> Value {
+        let blank = match &self.origin {
+            Origin::Builtin(spec) => drydock_protobuf::blank(&spec.api_version(), spec.kind),
+            Origin::Custom(_) => None,
+        };
+        blank.unwrap_or_else(|| json!({}))
+    }
+
+    /// Whether items of a list say their version and kind, which those of built-in kinds leave to the list.
+    pub fn names_items(&self) -> bool {
+        matches!(self.origin, Origin::Custom(_))
+    }
+
     pub fn excluded_fields(&self, subresource: &str) -> &'static [&'static str] {
         match &self.origin {
             Origin::Builtin(spec) => spec.excluded_fields(subresource),
@@ -248,6 +269,10 @@ impl ServedKind {
 
     /// `GROUP/VERSION/KIND` of the form in which objects are stored.
     pub fn stored_name(&self) -> String {
+        if self.is("apiextensions.k8s.io", "customresourcedefinitions") {
+            // Clusters keep definitions in a version that is not served any more, and tell so.
+            return format!("{}/v1beta1/{}", self.group(), self.kind());
+        }
         let (group, version) = match &self.origin {
             Origin::Builtin(spec) => match &spec.stored {
                 Some(stored) => (stored.group, stored.version),

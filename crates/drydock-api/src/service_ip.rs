@@ -115,10 +115,9 @@ fn assign_address(
         wanted => wanted.to_owned(),
     };
     let why = match address.parse::<Ipv4Addr>() {
-        Ok(parsed) if !network.contains(parsed) => Some(format!(
-            "the provided IP ({address}) is not in the valid range. The range of valid IPs is {}/{}",
-            network.base, network.prefix
-        )),
+        Ok(parsed) if !network.contains(parsed) => {
+            Some("the provided network does not match the current range".to_owned())
+        }
         Ok(_) if taken.addresses.contains(&address) => Some("provided IP is already allocated".to_owned()),
         Ok(_) => None,
         Err(_) => Some("must be a valid IPv4 address".to_owned()),

@@ -18,15 +18,20 @@ pub struct ApiError {
     details: Option<Box<Value>>,
     /// Where a list can go on all the same.
     next: Option<Box<str>>,
+    /// What the client was to be told whatever comes of its request.
+    pub warnings: Vec<String>,
 }
 
 impl ApiError {
     fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: None, next: None }
+        Self { code, reason, message: message.into(), details: None, next: None, warnings: Vec::new() }
     }
 
     fn about(mut self, group: &str, kind: &str, name: &str) -> Self {
-        let mut details = json!({ "kind": kind });
+        let mut details = json!({});
+        if !kind.is_empty() {
+            details["kind"] = kind.into();
+        }
         if !name.is_empty() {
             details["name"] = name.into();
         }
@@ -273,6 +278,18 @@ impl ApiError {
         Self::new(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message)
     }
 
+    /// The same for objects of built-in kinds.
+    pub fn not_acceptable_builtin() -> Self {
+        let offered = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+        Self::not_acceptable(format!("406: Not Acceptable\n\nAvailable representations: {offered}"))
+            .no_details()
+    }
+
+    /// A patch of a built-in kind in a form that patches do not have.
+    pub fn unknown_patch() -> Self {
+        Self::unsupported_media_type("415: Unsupported Media Type").no_details()
+    }
+
     pub fn not_implemented(what: &str) -> Self {
         Self::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", format!("drydock does not offer {what} yet"))
     }
@@ -289,6 +306,11 @@ impl ApiError {
     /// Offers a continue token, as 410 does when a page can no longer be shown as it was.
     pub fn with_continue(mut self, token: String) -> Self {
         self.next = Some(token.into());
+        self
+    }
+
+    pub fn with_warnings(mut self, warnings: Vec<String>) -> Self {
+        self.warnings = warnings;
         self
     }
 

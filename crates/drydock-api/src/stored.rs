@@ -103,6 +103,30 @@ pub fn write_json(out: &mut Vec<u8>, kind: &ServedKind, bytes: &[u8], revision: 
     serde_json::to_writer(out, &object).map_err(|error| ApiError::internal(error.to_string()))
 }
 
+/// The same for an item of a list: built-in kinds leave version and kind to the list.
+pub fn write_item(out: &mut Vec<u8>, kind: &ServedKind, bytes: &[u8], revision: u64) -> Result<(), ApiError> {
+    if kind.names_items() {
+        return write_json(out, kind, bytes, revision);
+    }
+    if kind.reads_as_stored()
+        && let Some(parts) = Parts::of(bytes)
+    {
+        parts.write_bare(out, revision);
+        return Ok(());
+    }
+    let mut object = kind.present(decode_at(bytes, revision)?.value);
+    unname(kind, &mut object);
+    serde_json::to_writer(out, &object).map_err(|error| ApiError::internal(error.to_string()))
+}
+
+/// Takes from an item of a list what the list says for all of them.
+pub fn unname(kind: &ServedKind, item: &mut Value) {
+    if let (false, Some(fields)) = (kind.names_items(), item.as_object_mut()) {
+        fields.remove("apiVersion");
+        fields.remove("kind");
+    }
+}
+
 /// Stored bytes, cut where an answer differs from them.
 struct Parts<'a> {
     kind: &'a [u8],
@@ -119,21 +143,25 @@ impl<'a> Parts<'a> {
     }
 
     fn write(&self, out: &mut Vec<u8>, api_version: &str, revision: u64) {
+        let head: [&[u8]; 5] =
+            [br#"{"apiVersion":""#, api_version.as_bytes(), br#"","kind":""#, self.kind, br#"",""#];
+        self.write_behind(out, &head, revision);
+    }
+
+    /// Without version and kind.
+    fn write_bare(&self, out: &mut Vec<u8>, revision: u64) {
+        self.write_behind(out, &[br#"{""#], revision);
+    }
+
+    /// The metadata, whose opening quote `head` ends with, and the rest.
+    fn write_behind(&self, out: &mut Vec<u8>, head: &[&[u8]], revision: u64) {
         let revision = revision.to_string();
         let comma: &[u8] = if self.rest.starts_with(b"}") { b"" } else { b"," };
-        let parts: [&[u8]; 9] = [
-            br#"{"apiVersion":""#,
-            api_version.as_bytes(),
-            br#"","kind":""#,
-            self.kind,
-            br#"","metadata":{"resourceVersion":""#,
-            revision.as_bytes(),
-            b"\"",
-            comma,
-            self.rest,
-        ];
-        out.reserve(parts.iter().map(|part| part.len()).sum());
-        parts.iter().for_each(|part| out.extend_from_slice(part));
+        let tail: [&[u8]; 5] =
+            [br#"metadata":{"resourceVersion":""#, revision.as_bytes(), b"\"", comma, self.rest];
+        let parts = || head.iter().chain(&tail);
+        out.reserve(parts().map(|part| part.len()).sum());
+        parts().for_each(|part| out.extend_from_slice(part));
     }
 }
 
@@ -160,6 +188,10 @@ mod tests {
         let shown: Value = serde_json::from_slice(&shown).unwrap();
         assert_eq!(shown, kind.present(decode_at(&stored, 42).unwrap().value));
         assert_eq!(shown["metadata"]["resourceVersion"], "42");
+        let (mut item, mut expect) = (Vec::new(), shown);
+        write_item(&mut item, &kind, &stored, 42).unwrap();
+        unname(&kind, &mut expect);
+        assert_eq!(serde_json::from_slice::<Value>(&item).unwrap(), expect);
     }
 
     #[test]

@@ -8,17 +8,19 @@ use crate::meta;
 use crate::server::Cx;
 use crate::status::ApiError;
 
-pub(super) const PROTECTED: &[(&str, &str)] = &[("", "persistentvolumeclaims")];
+pub(super) const PROTECTED: &[(&str, &str)] = &[("", "persistentvolumeclaims"), ("", "persistentvolumes")];
 
-const FINALIZER: &str = "kubernetes.io/pvc-protection";
-
-/// The finalizer that a controller removes once nobody uses the claim.
-pub(super) fn protect(_cx: &Cx, object: &mut Value, old: Option<&Value>) -> Result<(), ApiError> {
-    if old.is_none() && !meta::finalizers(object).contains(&FINALIZER) {
+/// The finalizer that a controller removes once nobody uses the claim, or no claim the volume.
+pub(super) fn protect(cx: &Cx, object: &mut Value, old: Option<&Value>) -> Result<(), ApiError> {
+    let finalizer = match cx.kind.plural() {
+        "persistentvolumes" => "kubernetes.io/pv-protection",
+        _ => "kubernetes.io/pvc-protection",
+    };
+    if old.is_none() && !meta::finalizers(object).contains(&finalizer) {
         let Some(metadata) = meta::of_mut(object) else { return Ok(()) };
         let finalizers = metadata.entry("finalizers").or_insert_with(|| Value::Array(Vec::new()));
         if let Some(list) = finalizers.as_array_mut() {
-            list.push(FINALIZER.into());
+            list.push(finalizer.into());
         }
     }
     Ok(())

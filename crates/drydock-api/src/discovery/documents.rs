@@ -46,7 +46,13 @@ pub(super) fn resources(entries: &[Entry], group: &str, version: &str) -> Option
     let list: Vec<Value> = here.map(legacy).collect();
     let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     (!list.is_empty()).then(|| {
-        json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": list })
+        let mut document =
+            json!({ "kind": "APIResourceList", "groupVersion": group_version, "resources": list });
+        if !group.is_empty() {
+            // The oldest document of all names no version of its own.
+            document["apiVersion"] = "v1".into();
+        }
+        document
     })
 }
 

@@ -34,6 +34,11 @@ pub(crate) fn answer(
     let words: Vec<&str> = path.split('/').filter(|word| !word.is_empty()).collect();
     let found =
         |value: Option<Value>| Ok(value.map_or_else(no_page, |value| wire::json(StatusCode::OK, value)));
+    // A version that a known group does not have is missed as an object is.
+    let listed = |value: Option<Value>| match value {
+        Some(value) => Ok(wire::json(StatusCode::OK, value)),
+        None => Err(ApiError::no_such_path()),
+    };
     match words.as_slice() {
         [check @ ("healthz" | "livez" | "readyz"), rest @ ..] => {
             let answer = health::answer(check, &rest.join("/"), request.uri());
@@ -46,9 +51,15 @@ pub(crate) fn answer(
         ["version"] => found(Some(version())),
         ["api"] => roots(server, request.headers(), true),
         ["apis"] => roots(server, request.headers(), false),
-        ["api", version] => found(documents::resources(&entries::all(server), "", version)),
+        ["api", version] => listed(documents::resources(&entries::all(server), "", version)),
         ["apis", group] => found(documents::group(&entries::all(server), group)),
-        ["apis", group, version] => found(documents::resources(&entries::all(server), group, version)),
+        ["apis", group, version] => {
+            let entries = entries::all(server);
+            match documents::group(&entries, group) {
+                Some(_) => listed(documents::resources(&entries, group, version)),
+                None => Ok(no_page()),
+            }
+        }
         [] => found(Some(json!({ "paths": root_paths(server) }))),
         _ => Ok(no_page()),
     }
@@ -117,7 +128,17 @@ fn root_paths(server: &Server) -> Vec<String> {
         let versions = versions.iter().map(move |version| format!("/{}", home(group, version)));
         std::iter::once(own).chain(versions)
     });
-    let fixed = ["/apis", "/apis/", "/metrics", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/version"];
+    let fixed = [
+        "/.well-known/openid-configuration",
+        "/openid/v1/jwks",
+        "/apis",
+        "/apis/",
+        "/metrics",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/openapi/v3/",
+        "/version",
+    ];
     let mut paths: Vec<String> = fixed.into_iter().map(str::to_owned).chain(served).collect();
     for check in ["healthz", "livez", "readyz"] {
         paths.push(format!("/{check}"));

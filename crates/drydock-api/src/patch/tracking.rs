@@ -28,6 +28,24 @@ pub fn track_update(
     writer: Writer<'_>,
     now: Timestamp,
 ) {
+    let before = live.map_or_else(|| json!({}), managers::without_owners);
+    track(live, before, new, root, writer, now);
+}
+
+/// The same for a create. `blank` is what an object of this kind says before anybody has set anything: whoever creates
+/// it does not own that.
+pub fn track_create(blank: &Value, new: &mut Value, root: Type<'_>, writer: Writer<'_>, now: Timestamp) {
+    track(None, blank.clone(), new, root, writer, now);
+}
+
+fn track(
+    live: Option<&Value>,
+    before: Value,
+    new: &mut Value,
+    root: Type<'_>,
+    writer: Writer<'_>,
+    now: Timestamp,
+) {
     let (mut owners, given) = owners_before(live, new, writer);
     let bare = managers::without_owners(new);
     // Objects from before the first create with owners stay without; the first apply names what is there.
@@ -35,7 +53,6 @@ pub fn track_update(
         *new = bare;
         return;
     }
-    let before = live.map_or_else(|| json!({}), managers::without_owners);
     let change = compare(&before, &bare, root).without_trees(&excluded(writer.excluded));
     let mine = change.set().difference(&managers::unowned());
     if let (true, false, Some(live)) = (mine.is_empty() && change.removed.is_empty(), given, live) {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::auth::legacy;
 use crate::auth::rbac::escalation;
 use crate::certificates;
-use crate::patch::{Writer, track_update};
+use crate::patch::{Writer, track_create, track_update};
 use crate::resource::options::{WriteOptions, unregistered};
 use crate::server::Cx;
 use crate::status::ApiError;
@@ -33,20 +33,16 @@ pub enum Ownership {
     Given,
 }
 
-/// Brings a decoded body into the shape of its kind. Returns warnings for the client.
-pub(crate) fn conform(
-    cx: &Cx,
-    decoded: Decoded,
-    options: &WriteOptions,
-) -> Result<(Value, Vec<String>), ApiError> {
+/// Brings a decoded body into the shape of its kind.
+pub(crate) fn conform(cx: &Cx, decoded: Decoded, options: &WriteOptions) -> Result<Value, ApiError> {
     let mut object = decoded.value;
     check_identity(cx, &mut object)?;
-    let mut findings = decoded.duplicates;
     let unknown = cx.kind.conform(&mut object);
-    findings.extend(unknown.map_err(|why| undecodable(&cx.kind, &why.to_string()))?);
-    let mut warnings = options.validation.judge(findings, &cx.kind)?;
-    warnings.extend(dedup_owners(&mut object, "; please fix your requests", ""));
-    Ok((object, warnings))
+    let mut findings = unknown.map_err(|why| undecodable(&cx.kind, &why.to_string()))?;
+    findings.extend(decoded.duplicates);
+    cx.warnings.extend(options.validation.judge(findings, &cx.kind)?);
+    cx.warnings.extend(dedup_owners(&mut object, "; please fix your requests", ""));
+    Ok(object)
 }
 
 /// The body must be of the kind, name and namespace that the path says; what it may leave out is filled in.
@@ -175,6 +171,7 @@ pub(crate) async fn admit(
         meta::carry_over_field(&mut new, None, "status");
     }
     cx.kind.apply_defaults(&mut new);
+    cx.kind.complete(&mut new);
     escalation::check(cx, &new, old)?;
     certificates::act(cx, &mut new, old)?;
     if ownership == Ownership::Track {
@@ -187,10 +184,16 @@ pub(crate) async fn admit(
     }
     new = webhook::mutate(cx, new, old, options.dry_run).await?;
     cx.kind.prepare(&mut new, old);
+    if old.is_none() {
+        // What a new object starts with has its empty fields too.
+        cx.kind.complete(&mut new);
+    }
     if to_main && custom::is_definition(&cx.kind) {
         custom::settle(&cx.server, &mut new);
     }
+    // A pod that gets its node is still the pod that somebody described.
     if (to_main || old.is_none())
+        && cx.path.subresource != "binding"
         && let Some(generation) = cx.kind.next_generation(&new, old)
     {
         meta::set(&mut new, "generation", Some(generation.into()));
@@ -212,8 +215,10 @@ pub(crate) async fn admit(
 }
 
 fn track(cx: &Cx, new: &mut Value, old: Option<&Value>, options: &WriteOptions) {
-    if let Some(root) = cx.kind.root() {
-        track_update(old, new, root, writer(cx, options), cx.now);
+    let Some(root) = cx.kind.root() else { return };
+    match old {
+        Some(_) => track_update(old, new, root, writer(cx, options), cx.now),
+        None => track_create(&cx.kind.blank(), new, root, writer(cx, options), cx.now),
     }
 }
 

@@ -15,7 +15,6 @@ use crate::resource::update::{Change, modify};
 use crate::server::Cx;
 use crate::status::ApiError;
 use crate::stored::Object;
-use crate::wire;
 use crate::wire::body;
 use crate::wire::fields::FieldValidation;
 
@@ -28,21 +27,20 @@ pub(super) async fn server_side_apply(
         .map_err(|error| ApiError::bad_request(format!("error decoding YAML: {}", error.message)))?
         .value;
     check_kind(cx, &config)?;
-    let warnings = judge_duplicates(options.validation, bytes)?;
-    let warn = |response| wire::warn(response, &warnings);
+    cx.warnings.extend(judge_duplicates(options.validation, bytes)?);
     // Two rounds: the object may appear or vanish between looking and writing.
     for _ in 0..2 {
         if cx.load_if_present()?.is_some() || !cx.path.subresource.is_empty() {
             match modify(cx, options, |live| changed(cx, options, &config, live)).await {
                 Err(error) if error.reason == "NotFound" && cx.path.subresource.is_empty() => {}
-                outcome => return Ok(warn(cx.reply(StatusCode::OK, outcome?)?)),
+                outcome => return cx.reply(StatusCode::OK, outcome?),
             }
         }
         check_is_new(cx, &config)?;
         let object = applied(cx, options, &config, None)?;
         match create_object(cx, object, Ownership::Given, options).await {
             Err(error) if error.reason == "AlreadyExists" => {}
-            outcome => return Ok(warn(cx.reply(StatusCode::CREATED, outcome?)?)),
+            outcome => return cx.reply(StatusCode::CREATED, outcome?),
         }
     }
     Err(ApiError::modified(&cx.kind, cx.path.name()))
@@ -51,7 +49,9 @@ pub(super) async fn server_side_apply(
 fn changed(cx: &Cx, options: &WriteOptions, config: &Value, live: &Object) -> Result<Change, ApiError> {
     let mut object = applied(cx, options, config, Some(&live.value))?;
     check_uid(cx, &object, live)?;
-    if same_but_times(&live.value, &object) {
+    let mut whole = object.clone();
+    cx.kind.complete(&mut whole);
+    if same_but_times(&live.value, &whole) {
         object = live.value.clone();
     }
     // The configuration's resourceVersion is the client's precondition; the live one is not.

@@ -11,7 +11,7 @@ use crate::resource::options::{OptionsOf, WriteOptions};
 use crate::served::ServedKind;
 use crate::server::Cx;
 use crate::status::ApiError;
-use crate::wire::{self, body};
+use crate::wire::body;
 use crate::{meta, stored};
 
 /// Letters and digits that cannot spell words, as generated names use them everywhere.
@@ -27,12 +27,12 @@ pub(crate) async fn create(cx: &Cx, body: Body) -> Result<Response<Body>, ApiErr
     let options = WriteOptions::of(cx, OptionsOf::Create)?;
     let bytes = body::read(body, cx.server.config.max_body_bytes).await?;
     let decoded = cx.decode(&bytes)?;
-    let (object, warnings) = admit::conform(cx, decoded, &options)?;
+    let object = admit::conform(cx, decoded, &options)?;
     if !matches!(meta::text(&object, "resourceVersion"), "" | "0") {
         return Err(ApiError::failed("resourceVersion should not be set on objects to be created"));
     }
     let stored = create_object(cx, object, Ownership::Track, &options).await?;
-    Ok(wire::warn(cx.reply(StatusCode::CREATED, stored)?, &warnings))
+    cx.reply(StatusCode::CREATED, stored)
 }
 
 /// Stores a new object and returns it as stored.

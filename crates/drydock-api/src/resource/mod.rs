@@ -34,8 +34,12 @@ pub(crate) async fn answer(cx: &Cx, verb: &str, body: Body) -> Result<Response<B
     if !cx.kind.deprecation().is_empty() {
         cx.warnings.add(cx.kind.deprecation());
     }
-    let response = dispatch(cx, verb, body).await?;
-    Ok(wire::warn(response, &cx.warnings.take()))
+    let outcome = dispatch(cx, verb, body).await;
+    let warnings = cx.warnings.take();
+    match outcome {
+        Ok(response) => Ok(wire::warn(response, &warnings)),
+        Err(error) => Err(error.with_warnings(warnings)),
+    }
 }
 
 async fn dispatch(cx: &Cx, verb: &str, body: Body) -> Result<Response<Body>, ApiError> {

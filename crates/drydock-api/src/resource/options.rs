@@ -2,6 +2,7 @@
 
 use drydock_kinds::FieldError;
 use drydock_kinds::field::Path;
+use http::HeaderMap;
 use http::header::USER_AGENT;
 use serde_json::Value;
 
@@ -61,7 +62,7 @@ impl WriteOptions {
         match validation {
             Ok(validation) if errors.is_empty() => Ok(Self {
                 dry_run: cx.query.get("dryRun").is_some(),
-                manager: manager.map_or_else(|| program(cx), str::to_owned),
+                manager: manager.map_or_else(|| program(&cx.headers), str::to_owned),
                 validation,
                 force: cx.query.is_true("force"),
             }),
@@ -89,8 +90,8 @@ fn manager_complaint(manager: &str) -> Option<FieldError> {
 }
 
 /// Who writes when no `fieldManager` says so: the name of the program at the head of the user agent.
-fn program(cx: &Cx) -> String {
-    let agent = cx.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("unknown");
+pub fn program(headers: &HeaderMap) -> String {
+    let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("unknown");
     let program = agent.split('/').next().unwrap_or("unknown");
     program.chars().filter(|c| !c.is_control()).take(MAX_MANAGER).collect()
 }

@@ -17,6 +17,7 @@ use crate::selector::Filter;
 use crate::server::Cx;
 use crate::status::ApiError;
 use crate::stored;
+use crate::wire::body::go_words;
 
 const TOKEN_VERSION: &str = "meta.k8s.io/v1";
 /// In a token: whatever the newest revision is.
@@ -119,11 +120,25 @@ pub(crate) fn check_reached(wanted: u64, current: u64) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// Why Go takes a text for no number.
+pub(crate) fn go_number(text: &str, function: &str) -> String {
+    format!("strconv.{function}: parsing {text:?}: invalid syntax")
+}
+
 /// A resourceVersion from a client: a number, or nothing.
 pub(crate) fn parse_revision(text: Option<&str>) -> Result<Option<u64>, ApiError> {
-    let refused =
-        |text: &str| ApiError::bad_request(format!("Invalid value: {text:?}: resourceVersion is not valid"));
+    let refused = |text| ApiError::bad_request(format!("invalid resource version: {}", no_revision(text)));
     text.map(|text| text.parse().map_err(|_| refused(text))).transpose()
+}
+
+/// The same for a watch, which an API server fails at.
+pub(crate) fn parse_watch_revision(text: Option<&str>) -> Result<Option<u64>, ApiError> {
+    let refused = |text| ApiError::failed(no_revision(text).to_string());
+    text.map(|text| text.parse().map_err(|_| refused(text))).transpose()
+}
+
+fn no_revision(text: &str) -> FieldError {
+    FieldError::invalid(&Path::root("resourceVersion"), text, go_number(text, "ParseUint"))
 }
 
 fn check_list(query: &Query) -> Result<(), ApiError> {
@@ -156,7 +171,7 @@ fn check_list(query: &Query) -> Result<(), ApiError> {
         "sendInitialEvents is forbidden for list",
     );
     if let Some(other) = matching.filter(|word| !matches!(*word, "Exact" | "NotOlderThan")) {
-        errors.push(FieldError::not_supported(&path, other, &["", "Exact", "NotOlderThan"]));
+        errors.push(FieldError::not_supported_in_order(&path, other, &["Exact", "NotOlderThan", ""]));
     }
     if !errors.is_empty() {
         return Err(ApiError::invalid_options("ListOptions", &errors));
@@ -234,9 +249,9 @@ impl Token {
         let refused = |why: &str| {
             ApiError::bad_request(format!("invalid continue token: continue key is not valid{why}"))
         };
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok();
-        let token: Option<Self> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let token = token.ok_or_else(|| refused(""))?;
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| refused(""))?;
+        let token: Result<Self, _> = serde_json::from_slice(&bytes);
+        let token = token.map_err(|why| refused(&format!(": {}", go_words(&why, &bytes))))?;
         match &token {
             token if token.v != TOKEN_VERSION => {
                 Err(refused(&format!(": server does not recognize this encoded version {}", token.v)))
@@ -294,7 +309,7 @@ mod tests {
         check(
             check_list,
             "resourceVersionMatch=Newest&resourceVersion=1",
-            Some("Unsupported value: \"Newest\": supported values: \"\", \"Exact\", \"NotOlderThan\""),
+            Some("Unsupported value: \"Newest\": supported values: \"Exact\", \"NotOlderThan\", \"\""),
         );
         check(check_list, "sendInitialEvents=true", Some("sendInitialEvents is forbidden for list"));
         check(

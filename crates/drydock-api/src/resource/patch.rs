@@ -3,8 +3,6 @@
 //! Start at [`patch`]; server-side apply has its own room, `apply`. The patches themselves are pure functions of
 //! `crate::patch`; here they meet the stored object, and their failures become answers.
 
-use std::sync::{Mutex, PoisonError};
-
 use axum::body::Body;
 use drydock_kinds::FieldError;
 use drydock_kinds::field::Path;
@@ -21,7 +19,6 @@ use crate::resource::update::{Change, modify};
 use crate::server::Cx;
 use crate::status::ApiError;
 use crate::stored::Object;
-use crate::wire;
 use crate::wire::body;
 use crate::wire::fields::FieldValidation;
 
@@ -45,17 +42,11 @@ impl Form {
             "application/merge-patch+json" => Ok(Self::Merge),
             "application/strategic-merge-patch+json" if cx.kind.merges_strategically() => Ok(Self::Strategic),
             "application/apply-patch+yaml" => Ok(Self::Apply),
-            _ => {
-                let strategic = match cx.kind.merges_strategically() {
-                    true => "application/strategic-merge-patch+json, ",
-                    false => "",
-                };
-                Err(ApiError::unsupported_media_type(format!(
-                    "the body of the request was in an unknown format - accepted media types include: \
-                     application/json-patch+json, application/merge-patch+json, \
-                     {strategic}application/apply-patch+yaml"
-                )))
-            }
+            _ if cx.kind.custom().is_none() => Err(ApiError::unknown_patch()),
+            _ => Err(ApiError::unsupported_media_type(
+                "the body of the request was in an unknown format - accepted media types include: \
+                 application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
+            )),
         }
     }
 }
@@ -76,15 +67,11 @@ pub(crate) async fn patch(cx: &Cx, body: Body) -> Result<Response<Body>, ApiErro
         return server_side_apply(cx, &options, &bytes).await;
     }
     let patch = Patch::read(form, &bytes)?;
-    let warnings = Mutex::new(Vec::new());
     let change = |live: &Object| {
-        let (object, found) = patch.applied(cx, options.validation, live)?;
-        *warnings.lock().unwrap_or_else(PoisonError::into_inner) = found;
+        let object = patch.applied(cx, options.validation, live)?;
         Ok(Change { object, ownership: Ownership::Track })
     };
-    let stored = modify(cx, &options, change).await?;
-    let warnings = warnings.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok(wire::warn(cx.reply(StatusCode::OK, stored)?, &warnings))
+    cx.reply(StatusCode::OK, modify(cx, &options, change).await?)
 }
 
 /// An object after a patch of any form that needs no field managers.
@@ -136,29 +123,23 @@ impl Patch {
         Ok(Self { form, value, findings })
     }
 
-    /// The live object after the patch, in the shape of its kind, and what to warn about. It is pinned to a
-    /// resourceVersion only when the patch names another one than the live one: a patch is about fields, so losing a
-    /// race means looking and trying again.
-    fn applied(
-        &self,
-        cx: &Cx,
-        validation: FieldValidation,
-        live: &Object,
-    ) -> Result<(Value, Vec<String>), ApiError> {
+    /// The live object after the patch, in the shape of its kind. It is pinned to a resourceVersion only when the patch
+    /// names another one than the live one: a patch is about fields, so losing a race means looking and trying again.
+    fn applied(&self, cx: &Cx, validation: FieldValidation, live: &Object) -> Result<Value, ApiError> {
         let mut object = self.on(cx, live.value.clone())?;
         let shown = match self.form {
             Form::Strategic => go::text(&self.value),
             _ => object.to_string(),
         };
-        let mut warnings = self.conform(cx, validation, &mut object, &shown)?;
-        warnings.extend(admit::dedup_owners(&mut object, "", " after mutating admission happens"));
+        cx.warnings.extend(self.conform(cx, validation, &mut object, &shown)?);
+        cx.warnings.extend(admit::dedup_owners(&mut object, "", " after mutating admission happens"));
         admit::check_place(cx, &mut object)?;
         admit::check_name(cx, &object)?;
         check_uid(cx, &object, live)?;
         if meta::text(&object, "resourceVersion") == live.revision.to_string() {
             meta::set(&mut object, "resourceVersion", None);
         }
-        Ok((object, warnings))
+        Ok(object)
     }
 
     fn on(&self, cx: &Cx, mut base: Value) -> Result<Value, ApiError> {

@@ -83,7 +83,7 @@ impl Iterator for Pieces {
             };
             self.out.extend_from_slice(self.separator);
             self.separator = b",";
-            if let Err(error) = stored::write_json(&mut self.out, &self.kind, &entry.value, entry.revision) {
+            if let Err(error) = stored::write_item(&mut self.out, &self.kind, &entry.value, entry.revision) {
                 self.ended = true;
                 return Some(Err(error));
             }

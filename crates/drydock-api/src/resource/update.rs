@@ -11,16 +11,16 @@ use crate::resource::options::{OptionsOf, WriteOptions};
 use crate::server::Cx;
 use crate::status::ApiError;
 use crate::stored::Object;
-use crate::wire::{self, body};
+use crate::wire::body;
 
 pub(crate) async fn update(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError> {
     let options = WriteOptions::of(cx, OptionsOf::Update)?;
     let bytes = body::read(body, cx.server.config.max_body_bytes).await?;
     let decoded = cx.decode(&bytes)?;
-    let (object, warnings) = admit::conform(cx, decoded, &options)?;
+    let object = admit::conform(cx, decoded, &options)?;
     let replace = |_: &Object| Ok(Change { object: object.clone(), ownership: Ownership::Track });
     let stored = modify(cx, &options, replace).await?;
-    Ok(wire::warn(cx.reply(StatusCode::OK, stored)?, &warnings))
+    cx.reply(StatusCode::OK, stored)
 }
 
 /// What a client makes of an object.

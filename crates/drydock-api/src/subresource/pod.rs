@@ -47,23 +47,24 @@ async fn bind_to(cx: &Cx, options: &WriteOptions, binding: &Value) -> Result<Res
     let wanted_uid = meta::uid(binding).to_owned();
     let change = |live: &Object| {
         let pod = &live.value;
-        let refuse = |why: String| Err(ApiError::conflict(&cx.kind, cx.path.name(), &why));
+        let refuse = |why: String| Err(ApiError::conflict_of("", "pods/binding", cx.path.name(), &why));
         if !wanted_uid.is_empty() && wanted_uid != meta::uid(pod) {
             return refuse(format!("the pod has another UID than {wanted_uid}"));
         }
         if meta::is_deleting(pod) {
-            return refuse("the pod is being deleted, cannot be assigned to a host".to_owned());
+            return refuse(format!("pod {} is being deleted, cannot be assigned to a host", cx.path.name()));
         }
         match pod["spec"]["nodeName"].as_str() {
             Some(other) if !other.is_empty() => {
-                return refuse(format!("pod is already assigned to node {other:?}"));
+                return refuse(format!("pod {} is already assigned to node {other:?}", cx.path.name()));
             }
             _ => {}
         }
         let mut object = pod.clone();
         object["spec"]["nodeName"] = node.as_str().into();
         mark_scheduled(&mut object, cx.now);
-        Ok(Change { object, ownership: Ownership::Track })
+        // Nobody owns where a pod runs: no manager could give it up.
+        Ok(Change { object, ownership: Ownership::Given })
     };
     // Through the binding door a pod's status changes too: its condition says that it is scheduled.
     modify(cx, options, change).await?;

@@ -1,9 +1,8 @@
 //! `/scale`: the number of replicas as an object of its own, the same for every kind that has one.
 
-use std::sync::{Mutex, PoisonError};
-
 use axum::body::Body;
 use drydock_kinds::FieldError;
+use drydock_kinds::column::age;
 use drydock_kinds::field::Path;
 use drydock_kinds::schema::{self, Mismatch, Schema};
 use drydock_kinds::spec::Scale;
@@ -20,7 +19,7 @@ use crate::server::Cx;
 use crate::status::ApiError;
 use crate::stored::Object;
 use crate::wire::fields::FieldValidation;
-use crate::wire::{self, body};
+use crate::wire::{self, View, body};
 
 /// The kind that this door speaks, whatever is behind it.
 const GROUP: &str = "autoscaling";
@@ -30,12 +29,11 @@ const KIND: &str = "Scale";
 pub(super) async fn answer(cx: &Cx, verb: &str, body: Body) -> Result<Response<Body>, ApiError> {
     let spec = cx.kind.scale().ok_or_else(ApiError::no_such_path)?;
     if verb == "get" {
-        return Ok(wire::json(StatusCode::OK, scale_of(&cx.load()?.value, &spec)));
+        return reply(cx, scale_of(&cx.load()?.value, &spec));
     }
     let what = if verb == "update" { OptionsOf::Update } else { patch::options_of(cx) };
     let options = WriteOptions::of(cx, what)?;
     let bytes = body::read(body, cx.server.config.max_body_bytes).await?;
-    let warnings = Mutex::new(Vec::new());
     let wished = match what {
         OptionsOf::Patch => None,
         _ => Some(read(cx, &bytes, what, &options)?),
@@ -45,15 +43,40 @@ pub(super) async fn answer(cx: &Cx, verb: &str, body: Body) -> Result<Response<B
             Some(wished) => wished.clone(),
             None => patched(cx, &scale_of(&live.value, &spec), &bytes, &options)?,
         };
-        *warnings.lock().unwrap_or_else(PoisonError::into_inner) = found;
+        cx.warnings.extend(found);
         match what {
             OptionsOf::Apply => applied(cx, live, &scale, &spec, &options),
             _ => Ok(Change { object: rescaled(cx, live, &scale, &spec)?, ownership: Ownership::Track }),
         }
     };
     let stored = modify(cx, &options, change).await?;
-    let warnings = warnings.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok(wire::warn(wire::json(StatusCode::OK, scale_of(&stored, &spec)), &warnings))
+    reply(cx, scale_of(&stored, &spec))
+}
+
+/// A Scale, or its table.
+fn reply(cx: &Cx, scale: Value) -> Result<Response<Body>, ApiError> {
+    let View::Table(version) = cx.shape()?.accept.view else { return Ok(wire::json(StatusCode::OK, scale)) };
+    let column = |name: &str, kind: &str, format: &str| json!({ "name": name, "type": kind, "format": format, "description": "", "priority": 0 });
+    let count = |pointer: &str| scale.pointer(pointer).cloned().unwrap_or_else(|| 0.into());
+    let metadata = &scale["metadata"];
+    let table = json!({
+        "kind": "Table", "apiVersion": format!("meta.k8s.io/{version}"),
+        "metadata": { "resourceVersion": metadata["resourceVersion"] },
+        "columnDefinitions": [
+            column("Name", "string", "name"), column("Desired", "integer", ""), column("Available", "integer", ""),
+            column("Age", "string", ""),
+        ],
+        "rows": [{
+            "cells": [
+                metadata["name"], count("/spec/replicas"), count("/status/replicas"),
+                age(Some(&metadata["creationTimestamp"]), cx.now),
+            ],
+            "object": {
+                "kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{version}"), "metadata": metadata,
+            },
+        }],
+    });
+    Ok(wire::json(StatusCode::OK, table))
 }
 
 /// A Scale that a client sent as a whole, and what to warn about.

@@ -3,12 +3,15 @@
 use axum::body::Body;
 use drydock_kinds::FieldError;
 use drydock_kinds::field::Path;
+use drydock_kinds::schema::Schema;
 use http::{Response, StatusCode};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::auth::token::{self, Binding, Bound};
 use crate::meta;
+use crate::patch::{Writer, track_create};
+use crate::resource::options;
 use crate::server::Cx;
 use crate::status::ApiError;
 use crate::stored;
@@ -44,7 +47,7 @@ pub(super) async fn create(cx: &Cx, body: Body) -> Result<Response<Body>, ApiErr
     if reference.is_object() {
         spec["boundObjectRef"] = reference.clone();
     }
-    let answer = json!({
+    let mut answer = json!({
         "kind": KIND, "apiVersion": format!("{GROUP}/v1"),
         "metadata": {
             "name": meta::name(&account), "namespace": meta::namespace(&account), "uid": meta::uid(&account),
@@ -53,7 +56,22 @@ pub(super) async fn create(cx: &Cx, body: Body) -> Result<Response<Body>, ApiErr
         "spec": spec,
         "status": { "token": signed, "expirationTimestamp": meta::timestamp(expires) },
     });
+    meta::carry_over(&mut answer, &claimed(cx, &request), "managedFields");
     Ok(wire::json(StatusCode::CREATED, answer))
+}
+
+/// The request with a note of who sent it, as for objects that are stored.
+fn claimed(cx: &Cx, request: &Value) -> Value {
+    let mut request = request.clone();
+    request["apiVersion"] = format!("{GROUP}/v1").into();
+    meta::ensure(&mut request);
+    let manager = cx.query.get("fieldManager").map_or_else(|| options::program(&cx.headers), str::to_owned);
+    let writer = Writer { manager: &manager, subresource: "token", excluded: &["status"] };
+    let blank = drydock_protobuf::blank(&format!("{GROUP}/v1"), KIND).unwrap_or_else(|| json!({}));
+    if let Some(root) = Schema::builtin().kind(GROUP, "v1", KIND) {
+        track_create(&blank, &mut request, root, writer, cx.now);
+    }
+    request
 }
 
 /// What the request says of the account must be true.

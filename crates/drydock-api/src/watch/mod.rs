@@ -73,7 +73,7 @@ impl Plan {
             filter = filter.and_name(name);
         }
         page::check_watch(&cx.query)?;
-        let from = page::parse_revision(cx.query.get("resourceVersion"))?;
+        let from = page::parse_watch_revision(cx.query.get("resourceVersion"))?;
         let initial_events = cx.query.get("sendInitialEvents").map(|_| cx.query.is_true("sendInitialEvents"));
         if initial_events == Some(true) {
             page::check_reached(from.unwrap_or(0), cx.server.store.revision())?;

@@ -55,10 +55,17 @@ impl Accept {
             return Ok(Self { view: View::Whole, format: json });
         }
         ranges.iter().find_map(|range| Self::from_range(range, json, has_protobuf)).ok_or_else(|| {
-            let protobuf = if has_protobuf { ", application/vnd.kubernetes.protobuf" } else { "" };
-            ApiError::not_acceptable(format!(
-                "only the following media types are accepted: application/json, application/yaml{protobuf}"
-            ))
+            // Built-in kinds are answered for by the router of a real API server, custom ones are not.
+            let is_unknown = ranges.iter().all(|range| range.format(json).is_none());
+            match has_protobuf && is_unknown {
+                true => ApiError::not_acceptable_builtin(),
+                false => {
+                    let protobuf = if has_protobuf { ", application/vnd.kubernetes.protobuf" } else { "" };
+                    ApiError::not_acceptable(format!(
+                        "only the following media types are accepted: application/json, application/yaml{protobuf}"
+                    ))
+                }
+            }
         })
     }
 

@@ -87,7 +87,16 @@ pub fn go_words(error: &serde_json::Error, bytes: &[u8]) -> String {
         }
         _ => "looking for beginning of value",
     };
-    format!("invalid character {:?} {place}", char::from(*byte))
+    format!("invalid character {} {place}", go_char(*byte))
+}
+
+/// A byte as Go quotes it.
+fn go_char(byte: u8) -> String {
+    match char::from(byte) {
+        '\'' => r"'\''".to_owned(),
+        plain if plain.is_ascii_graphic() || plain == ' ' => format!("'{plain}'"),
+        odd => format!("'\\u{:04x}'", u32::from(odd)),
+    }
 }
 
 /// A body that is no JSON object, where an object of `kind` was expected.

@@ -67,7 +67,7 @@ pub fn error(error: &ApiError) -> Response<Body> {
     if let Some(seconds) = error.retry_after_seconds() {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    response
+    warn(response, &error.warnings)
 }
 
 /// Adds `Warning` headers, which kubectl prints to its user.

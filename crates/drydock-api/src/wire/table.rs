@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::request::Query;
 use crate::served::{ServedColumn, ServedKind};
+use crate::stored;
 use crate::wire::{Accept, View};
 
 /// How to shape the objects of one answer.
@@ -65,10 +66,14 @@ impl Shape {
     /// A list; `metadata` carries its resourceVersion and continuation.
     pub fn list(&self, metadata: Value, items: Vec<Value>) -> Value {
         match self.accept.view {
-            View::Whole => json!({
-                "kind": self.kind.list_kind(), "apiVersion": self.kind.api_version(),
-                "metadata": metadata, "items": items,
-            }),
+            View::Whole => {
+                let mut items = items;
+                items.iter_mut().for_each(|item| stored::unname(&self.kind, item));
+                json!({
+                    "kind": self.kind.list_kind(), "apiVersion": self.kind.api_version(),
+                    "metadata": metadata, "items": items,
+                })
+            }
             View::Metadata(version) => json!({
                 "kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{version}"),
                 "metadata": metadata,
@@ -114,7 +119,7 @@ impl Shape {
             self.kind.columns().iter().map(|column| column.value(object, self.now)).collect();
         let mut row = json!({ "cells": cells });
         match self.include {
-            Include::Nothing => {}
+            Include::Nothing => row["object"] = Value::Null,
             Include::Metadata => row["object"] = metadata_only(object, version),
             Include::Object => row["object"] = object.clone(),
         }

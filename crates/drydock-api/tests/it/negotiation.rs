@@ -134,7 +134,7 @@ async fn a_client_that_takes_nothing_we_have_is_refused_before_anything_is_done(
     assert_eq!((answer.code, &answer.json()["reason"]), (406, &json!("NotAcceptable")));
     assert_eq!(
         answer.json()["message"],
-        "only the following media types are accepted: application/json, application/yaml, \
+        "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, \
          application/vnd.kubernetes.protobuf"
     );
     assert_eq!(get(&world, &format!("{MAPS}/never"), JSON).await.code, 404);

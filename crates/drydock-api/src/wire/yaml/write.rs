@@ -83,8 +83,18 @@ fn text(out: &mut String, content: &str) {
 
 fn is_plain(content: &str) -> bool {
     let starts_as_text = content.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
-    let is_simple = content.chars().all(|c| c.is_ascii_alphanumeric() || "._-/@()".contains(c));
-    starts_as_text && is_simple && !WORDS.contains(&content.to_ascii_lowercase().as_str())
+    let is_simple = content.chars().all(|c| c.is_ascii_alphanumeric() || "._-/@():".contains(c));
+    // A colon within a word is part of it; at its end it would make a key of it.
+    let is_text = starts_as_text && is_simple && !content.ends_with(':');
+    is_text && !WORDS.contains(&content.to_ascii_lowercase().as_str()) || is_uid(content) || content == "."
+}
+
+/// Digits and letters in five groups, which no reader takes for a number.
+fn is_uid(content: &str) -> bool {
+    let groups: Vec<&str> = content.split('-').collect();
+    content.len() == 36
+        && groups.len() == 5
+        && groups.iter().all(|group| group.chars().all(|c| c.is_ascii_hexdigit()))
 }
 
 fn pad(out: &mut String, indent: usize) {
