@@ -27,6 +27,11 @@ pub fn is_finished(pod: &Pod) -> bool {
     matches!(phase(pod), "Succeeded" | "Failed")
 }
 
+/// On its way out, and not there yet.
+pub fn is_terminating(pod: &Pod) -> bool {
+    is_deleting(&pod.metadata) && !is_finished(pod)
+}
+
 /// Counts towards the wanted number of pods.
 pub fn is_active(pod: &Pod) -> bool {
     !is_finished(pod) && !is_deleting(&pod.metadata)

@@ -4,6 +4,7 @@
 //! cache has not heard of it yet: the claim is asked for at the server first.
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeStatus};
+use serde_json::json;
 
 use super::{Error, PROVISIONED_BY, PROVISIONER, claim_of};
 use crate::controller::{Controller, Next};
@@ -13,6 +14,7 @@ use crate::owner::is_deleting;
 use crate::watches::Watches;
 
 const NAME: &str = "persistentvolume-reclaimer";
+const IN_USE: &str = "kubernetes.io/pv-protection";
 
 pub fn controller() -> Controller {
     Controller {
@@ -34,9 +36,11 @@ fn watches(watches: &mut Watches<'_>) {
 }
 
 pub async fn reconcile(cx: &Cx, key: &Key) -> Result<Next, Error> {
-    let Some(volume) = cx.kinds.volumes.get(key).filter(|volume| !is_deleting(&volume.metadata)) else {
+    let Some(volume) = cx.kinds.volumes.get(key) else { return Ok(Next::WaitForChange) };
+    if is_deleting(&volume.metadata) {
+        unprotect(cx, &volume).await?;
         return Ok(Next::WaitForChange);
-    };
+    }
     let phase = phase(cx, &volume).await?;
     write_phase(cx, &volume, phase).await?;
     let policy = volume.spec.as_ref().and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref());
@@ -44,6 +48,19 @@ pub async fn reconcile(cx: &Cx, key: &Key) -> Result<Next, Error> {
         remove(cx, &volume).await?;
     }
     Ok(Next::WaitForChange)
+}
+
+/// A volume that no claim holds any longer may go.
+async fn unprotect(cx: &Cx, volume: &PersistentVolume) -> Result<(), Error> {
+    let mut kept = volume.metadata.finalizers.clone().unwrap_or_default();
+    let before = kept.len();
+    kept.retain(|finalizer| finalizer != IN_USE);
+    if kept.len() == before || phase(cx, volume).await? == "Bound" {
+        return Ok(());
+    }
+    let metadata = json!({ "resourceVersion": volume.metadata.resource_version, "finalizers": kept });
+    cx.kinds.volumes.patch(&Key::of(&volume.metadata), json!({ "metadata": metadata })).await?;
+    Ok(())
 }
 
 async fn phase(cx: &Cx, volume: &PersistentVolume) -> Result<&'static str, Error> {

@@ -29,7 +29,7 @@ pub fn status(observed: &Observed, sets: &Sets, news: Option<&News>) -> Deployme
         unavailable_replicas: some((wanted_pods - available_pods).max(0)),
         collision_count: old.collision_count,
         conditions: old.conditions.clone(),
-        terminating_replicas: None,
+        terminating_replicas: all.iter().map(|set| terminating(set)).sum(),
     };
     set_available(observed, &mut status, available_pods);
     set_failure(observed, &mut status, &all);
@@ -119,6 +119,11 @@ fn actual(set: &ReplicaSet) -> i32 {
 
 fn ready(set: &ReplicaSet) -> i32 {
     set.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0)
+}
+
+/// Unknown as long as one set has not counted its own.
+fn terminating(set: &ReplicaSet) -> Option<i32> {
+    set.status.as_ref()?.terminating_replicas
 }
 
 fn some(count: i32) -> Option<i32> {

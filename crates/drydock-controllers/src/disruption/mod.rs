@@ -24,6 +24,8 @@ use crate::watches::Watches;
 use crate::{pods, selector};
 
 const NAME: &str = "disruption-controller";
+/// Whom events come from, as kubectl shows it.
+const SPEAKER: &str = "controllermanager";
 const ALLOWED: &str = "DisruptionAllowed";
 
 pub fn controller() -> Controller {
@@ -61,6 +63,9 @@ pub async fn reconcile(cx: &Cx, key: &Key) -> Result<Next, WriteError> {
     let Some(spec) = &budget.spec else { return Ok(Next::WaitForChange) };
     let mut pods = cx.kinds.pods.cache.in_namespace(&key.namespace);
     pods.retain(|pod| selects(spec, pod) && !pods::is_finished(pod));
+    if pods.is_empty() {
+        cx.recorder.normal(SPEAKER, &*budget, "NoPods", "No matching pods found".to_owned());
+    }
     let expected = expected(cx, &pods);
     let wanted = status(&budget, spec, &pods, expected, time(cx.now()));
     if budget.status.as_ref() != Some(&wanted) {

@@ -5,9 +5,9 @@
 use k8s_openapi::api::core::v1::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::Observed;
 use super::backends::Backend;
 use super::plan::is_headless;
+use super::{Observed, trigger};
 
 const MANAGED_BY: &str = "endpoints.kubernetes.io/managed-by";
 const MANAGER: &str = "endpoint-controller";
@@ -42,7 +42,9 @@ pub fn changed(observed: &Observed, backends: &[Backend]) -> Option<Endpoints> {
             ..ObjectMeta::default()
         },
     };
-    Some(Endpoints { metadata: ObjectMeta { labels: Some(labels), ..base }, subsets: wanted })
+    let mut metadata = ObjectMeta { labels: Some(labels), ..base };
+    trigger::stamp(observed, &mut metadata);
+    Some(Endpoints { metadata, subsets: wanted })
 }
 
 fn subsets(backends: &[Backend]) -> Vec<EndpointSubset> {

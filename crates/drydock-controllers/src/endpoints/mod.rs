@@ -8,6 +8,7 @@
 mod backends;
 mod legacy;
 mod plan;
+mod trigger;
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use k8s_openapi::api::discovery::v1::{Endpoint, EndpointPort, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::backends::{Backend, backends};
-use super::{Observed, legacy};
+use super::{Observed, legacy, trigger};
 use crate::owner;
 
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -30,11 +30,11 @@ pub fn plan(observed: &Observed) -> Plan {
     let mut plan = Plan::default();
     let mut unused: Vec<EndpointSlice> = observed.slices.iter().map(|slice| (**slice).clone()).collect();
     for (ports, endpoints) in groups(&backends) {
-        let wanted = slice(&observed.service, ports, endpoints);
+        let wanted = slice(observed, ports, endpoints);
         // The slice with the same ports first: consumers see an update, not a move.
         let same_ports = unused.iter().position(|slice| slice.ports == wanted.ports);
         match same_ports.or_else(|| (!unused.is_empty()).then_some(0)) {
-            Some(index) => plan.replace.extend(changed(unused.remove(index), wanted)),
+            Some(index) => plan.replace.extend(changed(observed, unused.remove(index), wanted)),
             None => plan.create.push(wanted),
         }
     }
@@ -62,7 +62,8 @@ fn groups(backends: &[Backend]) -> Vec<(Vec<EndpointPort>, Vec<Endpoint>)> {
     groups
 }
 
-fn slice(service: &Service, ports: Vec<EndpointPort>, endpoints: Vec<Endpoint>) -> EndpointSlice {
+fn slice(observed: &Observed, ports: Vec<EndpointPort>, endpoints: Vec<Endpoint>) -> EndpointSlice {
+    let service = &*observed.service;
     let name = service.metadata.name.clone().unwrap_or_default();
     let mut labels = service.metadata.labels.clone().unwrap_or_default();
     labels.insert(SERVICE_NAME.into(), name.clone());
@@ -70,14 +71,16 @@ fn slice(service: &Service, ports: Vec<EndpointPort>, endpoints: Vec<Endpoint>) 
     if is_headless(service) {
         labels.insert(HEADLESS.into(), String::new());
     }
+    let mut metadata = ObjectMeta {
+        generate_name: Some(format!("{name}-")),
+        namespace: service.metadata.namespace.clone(),
+        labels: Some(labels),
+        owner_references: Some(vec![owner::reference(service)]),
+        ..ObjectMeta::default()
+    };
+    trigger::stamp(observed, &mut metadata);
     EndpointSlice {
-        metadata: ObjectMeta {
-            generate_name: Some(format!("{name}-")),
-            namespace: service.metadata.namespace.clone(),
-            labels: Some(labels),
-            owner_references: Some(vec![owner::reference(service)]),
-            ..ObjectMeta::default()
-        },
+        metadata,
         address_type: "IPv4".into(),
         ports: (!ports.is_empty()).then_some(ports),
         endpoints: Some(endpoints),
@@ -89,7 +92,7 @@ pub fn is_headless(service: &Service) -> bool {
 }
 
 /// The existing slice as it should be, if it is not so already.
-fn changed(existing: EndpointSlice, wanted: EndpointSlice) -> Option<EndpointSlice> {
+fn changed(observed: &Observed, existing: EndpointSlice, wanted: EndpointSlice) -> Option<EndpointSlice> {
     let empty = |list: &Option<Vec<Endpoint>>| list.clone().unwrap_or_default();
     let same = empty(&existing.endpoints) == empty(&wanted.endpoints)
         && existing.ports.clone().unwrap_or_default() == wanted.ports.clone().unwrap_or_default()
@@ -97,7 +100,8 @@ fn changed(existing: EndpointSlice, wanted: EndpointSlice) -> Option<EndpointSli
     if same {
         return None;
     }
-    let metadata = ObjectMeta { labels: wanted.metadata.labels, ..existing.metadata };
+    let mut metadata = ObjectMeta { labels: wanted.metadata.labels, ..existing.metadata };
+    trigger::stamp(observed, &mut metadata);
     Some(EndpointSlice { metadata, ports: wanted.ports, endpoints: wanted.endpoints, ..existing })
 }
 

@@ -179,9 +179,11 @@ async fn write_status<K: Replicated>(
     let mut pods = cx.kinds.pods.cache.in_namespace(&key.namespace);
     pods.retain(|pod| owner::is_controlled_by(&pod.metadata, uid));
     let wanted = status::status(&set, &pods, failure.map(WriteError::detail), observed.now);
-    if set.status.as_ref() == Some(&wanted) {
+    let updated = owner.with_status(wanted);
+    // Compared as the owner can say it: a ReplicationController knows no count of terminating pods.
+    if set.status == K::as_set(&Arc::new(updated.clone())).status {
         return Ok(());
     }
-    K::kind_of(cx).replace_status(&owner.with_status(wanted)).await?;
+    K::kind_of(cx).replace_status(&updated).await?;
     Ok(())
 }

@@ -36,7 +36,7 @@ pub fn status(
         available_replicas: some(count(&|pod| pods::is_available(pod, min_ready_s, now))),
         observed_generation: set.metadata.generation,
         conditions: conditions(set, failure, now),
-        terminating_replicas: None,
+        terminating_replicas: Some(pods.iter().filter(|pod| pods::is_terminating(pod)).count() as i32),
     }
 }
 

@@ -23,6 +23,10 @@ use crate::watches::Watches;
 const NAME: &str = "serviceaccount-controller";
 const DEFAULT: &str = "default";
 const CA_FILE: &str = "ca.crt";
+const DESCRIBED: &str = "kubernetes.io/description";
+const DESCRIPTION: &str = "Contains a CA bundle that can be used to verify the kube-apiserver when using internal \
+                           endpoints such as the internal service IP or kubernetes.default.svc. No other usage is \
+                           guaranteed across distributions of Kubernetes clusters.";
 
 pub fn controller() -> Controller {
     Controller {
@@ -68,13 +72,26 @@ async fn ensure_account(cx: &Cx, namespace: &str) -> Result<(), WriteError> {
 async fn ensure_root_ca(cx: &Cx, namespace: &str) -> Result<(), WriteError> {
     let data = Some([(CA_FILE.to_owned(), cx.config.root_ca_pem.clone())].into());
     match cx.kinds.root_cas.get(&Key::new(namespace, ROOT_CA)) {
-        Some(there) if there.data == data => Ok(()),
-        Some(there) => cx.kinds.root_cas.replace(&ConfigMap { data, ..(*there).clone() }).await.map(drop),
+        Some(there) if there.data == data && is_described(&there.metadata) => Ok(()),
+        Some(there) => {
+            let map = ConfigMap { metadata: described(there.metadata.clone()), data, ..(*there).clone() };
+            cx.kinds.root_cas.replace(&map).await.map(drop)
+        }
         None => {
-            let map = ConfigMap { metadata: named(namespace, ROOT_CA), data, ..ConfigMap::default() };
+            let metadata = described(named(namespace, ROOT_CA));
+            let map = ConfigMap { metadata, data, ..ConfigMap::default() };
             unless_there(cx.kinds.root_cas.create(&map).await)
         }
     }
+}
+
+fn is_described(metadata: &ObjectMeta) -> bool {
+    metadata.annotations.as_ref().and_then(|all| all.get(DESCRIBED)).is_some_and(|text| !text.is_empty())
+}
+
+fn described(mut metadata: ObjectMeta) -> ObjectMeta {
+    metadata.annotations.get_or_insert_default().insert(DESCRIBED.into(), DESCRIPTION.into());
+    metadata
 }
 
 fn named(namespace: &str, name: &str) -> ObjectMeta {

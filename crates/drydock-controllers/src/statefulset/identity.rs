@@ -66,6 +66,8 @@ pub fn pod(set: &StatefulSet, ordinal: i32, template: &PodTemplateSpec, revision
     labels.insert(POD_INDEX.into(), ordinal.to_string());
     labels.insert(REVISION_LABEL.into(), revision.to_owned());
     pod.metadata.name = Some(name.clone());
+    // Says nothing, as the name is given, and is there in every cluster.
+    pod.metadata.generate_name = Some(format!("{}-", set_name(set)));
     let spec = pod.spec.get_or_insert_default();
     spec.hostname = Some(name);
     spec.subdomain =

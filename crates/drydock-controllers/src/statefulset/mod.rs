@@ -132,7 +132,7 @@ async fn create(cx: &Cx, observed: &Observed, revisions: &Revisions, ordinal: i3
         match cx.kinds.claims.create(&claim).await {
             Ok(_) => {
                 let message = format!(
-                    "create Claim {} Pod {} in StatefulSet {} success",
+                    "Create Claim {} Pod {} in StatefulSet {} success",
                     key.name,
                     identity::pod_name(set, ordinal),
                     Key::of(&set.metadata).name
@@ -140,17 +140,20 @@ async fn create(cx: &Cx, observed: &Observed, revisions: &Revisions, ordinal: i3
                 cx.recorder.normal(NAME, &**set, "SuccessfulCreate", message);
             }
             Err(error) if error.is_already_exists() => {}
-            Err(error) => return Err(report(cx, set, "FailedCreate", "create", &key.name, error)),
+            Err(error) => {
+                let what = format!("Create Claim {} for Pod {}", key.name, identity::pod_name(set, ordinal));
+                return Err(report(cx, set, "FailedCreate", &what, error));
+            }
         }
     }
     let pod = identity::pod(set, ordinal, &template, &revision);
     let name = identity::pod_name(set, ordinal);
     match cx.kinds.pods.create(&pod).await {
         Ok(_) => {
-            cx.recorder.normal(NAME, &**set, "SuccessfulCreate", done(set, "create", &name));
+            cx.recorder.normal(NAME, &**set, "SuccessfulCreate", done(set, "Create", &name));
             Ok(())
         }
-        Err(error) => Err(report(cx, set, "FailedCreate", "create", &name, error)),
+        Err(error) => Err(report(cx, set, "FailedCreate", &format!("Create Pod {name}"), error)),
     }
 }
 
@@ -159,10 +162,10 @@ async fn delete(cx: &Cx, observed: &Observed, pod: &Pod) -> Result<(), Error> {
     let name = Key::of(&pod.metadata).name;
     match cx.kinds.pods.delete(&pod.metadata).await {
         Ok(()) => {
-            cx.recorder.normal(NAME, &**set, "SuccessfulDelete", done(set, "delete", &name));
+            cx.recorder.normal(NAME, &**set, "SuccessfulDelete", done(set, "Delete", &name));
             Ok(())
         }
-        Err(error) => Err(report(cx, set, "FailedDelete", "delete", &name, error)),
+        Err(error) => Err(report(cx, set, "FailedDelete", &format!("Delete Pod {name}"), error)),
     }
 }
 
@@ -170,16 +173,10 @@ fn done(set: &StatefulSet, verb: &str, pod: &str) -> String {
     format!("{verb} Pod {pod} in StatefulSet {} successful", Key::of(&set.metadata).name)
 }
 
-fn report(
-    cx: &Cx,
-    set: &StatefulSet,
-    reason: &'static str,
-    verb: &str,
-    name: &str,
-    error: WriteError,
-) -> Error {
+/// `what` was tried, as in `Create Pod db-0`.
+fn report(cx: &Cx, set: &StatefulSet, reason: &'static str, what: &str, error: WriteError) -> Error {
     let set_name = Key::of(&set.metadata).name;
-    let message = format!("{verb} {name} in StatefulSet {set_name} failed error: {}", error.detail());
+    let message = format!("{what} in StatefulSet {set_name} failed error: {}", error.detail());
     cx.recorder.warning(NAME, set, reason, message);
     error.into()
 }
