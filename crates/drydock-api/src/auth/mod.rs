@@ -8,6 +8,7 @@ pub mod impersonate;
 pub mod legacy;
 pub mod oidc;
 pub mod rbac;
+pub mod signer;
 pub mod token;
 
 use std::collections::BTreeMap;

@@ -30,7 +30,7 @@ use rustls::sign::CertifiedKey;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use crate::auth::token::Signer;
+use crate::auth::signer::Signer;
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 const CA_DAYS: i32 = 30 * 365;
