@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use service::client::Client;
-use service::metrics::Outcomes;
 use service::token::Keys;
 use store::{PoolSize, Store};
 
-use crate::chat::provider::Provider;
-use crate::chat::rules::Rules;
+use crate::chat::model;
+use crate::chat::provider::{Provider, Tool};
+use crate::metrics::Counters;
 
 /// A day: long enough for a working day, short enough for a stolen token.
 const SESSION_DEFAULT_S: u64 = 24 * 3_600;
@@ -28,7 +28,9 @@ pub struct AppState {
     pub client: Client,
     pub provider: Box<dyn Provider>,
     pub sessions: SeenSessions,
-    pub chats: Outcomes,
+    pub metrics: Counters,
+    /// What models are told of the tools; asked for once.
+    tools: tokio::sync::OnceCell<Vec<Tool>>,
     /// Hashing is memory-hard on purpose; only so many at once, or sign-ups could exhaust the memory limit.
     pub hashing: tokio::sync::Semaphore,
     /// Origins that may call the API from a browser page of another site; none by default.
@@ -51,15 +53,21 @@ impl AppState {
             keys: Keys::from_env()?,
             session_s: minutes * 60,
             chats_per_minute: parsed("CHAT_LIMIT_PER_MINUTE", "a number", CHATS_PER_MINUTE)?,
-            mcp_url: optional("MCP_SERVER_URL").unwrap_or_else(|| "http://mcp-server:8001/mcp".to_owned()),
+            mcp_url: optional("MCP_SERVER_URL").unwrap_or_else(default_mcp_url),
             client: Client::new(Duration::from_secs(8)),
-            provider: Box::new(Rules),
+            provider: model::from_env()?,
             sessions: SeenSessions::default(),
-            chats: Outcomes::default(),
+            metrics: Counters::default(),
+            tools: tokio::sync::OnceCell::new(),
             hashing: tokio::sync::Semaphore::new(4),
             cors_origins: origins(optional("CORS_ORIGINS").as_deref().unwrap_or("")),
             migrated: AtomicBool::new(false),
         }))
+    }
+
+    /// The tools of the MCP server.
+    pub async fn tools(&self, session: &mut mcp_client::Session) -> Result<&[Tool], mcp_client::Error> {
+        Ok(self.tools.get_or_try_init(|| session.tools()).await?)
     }
 
     pub fn mark_migrated(&self) {
@@ -69,6 +77,12 @@ impl AppState {
     pub fn is_migrated(&self) -> bool {
         self.migrated.load(Ordering::Relaxed)
     }
+}
+
+/// Where compose and Kubernetes have it, or on this machine.
+fn default_mcp_url() -> String {
+    let host = if service::config::is_production() { "mcp-server" } else { "127.0.0.1" };
+    format!("http://{host}:8001/mcp")
 }
 
 /// A JSON array or a comma list, as different deployments write it.

@@ -14,6 +14,7 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use service::clock;
+use service::metrics::count;
 use service::token::{Audience, Claims};
 use store::{FieldError, User};
 
@@ -118,8 +119,14 @@ pub async fn log_in(
     });
     let matches = matches.await?;
     match user {
-        Some(user) if matches => Ok(Json(session_for(&app, user))),
-        _ => Err(ApiError::BadCredentials),
+        Some(user) if matches => {
+            count(&app.metrics.logins, "ok");
+            Ok(Json(session_for(&app, user)))
+        }
+        _ => {
+            count(&app.metrics.logins, "refused");
+            Err(ApiError::BadCredentials)
+        }
     }
 }
 
@@ -160,6 +167,14 @@ pub struct Session {
     pub user_id: String,
     token_id: String,
     expires_at_s: u64,
+}
+
+impl Session {
+    /// For streams, which outlive the check at their beginning. What cannot be asked right now counts as valid.
+    pub async fn is_still_valid(&self, app: &App) -> bool {
+        let is_refused = matches!(refuse_revoked(app, &self.token_id).await, Err(ApiError::BadToken));
+        clock::unix_s() < self.expires_at_s && !is_refused
+    }
 }
 
 impl FromRequestParts<App> for Session {

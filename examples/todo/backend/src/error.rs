@@ -33,6 +33,8 @@ pub enum ApiError {
     EmailTaken,
     #[error("too many messages, try again in {0} seconds")]
     TooMany(u64),
+    #[error("too many windows are open, close one")]
+    TooManyStreams,
     #[error("the assistant cannot answer right now, nothing was changed beyond what it told you")]
     Assistant,
     #[error("the service cannot answer right now, try again")]
@@ -52,9 +54,19 @@ impl ApiError {
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE"),
             Self::EmailTaken => (StatusCode::CONFLICT, "EMAIL_TAKEN"),
             Self::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED"),
+            Self::TooManyStreams => (StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_STREAMS"),
             Self::Assistant => (StatusCode::SERVICE_UNAVAILABLE, "ASSISTANT_UNAVAILABLE"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
         }
+    }
+
+    /// What a caller is told.
+    pub fn body(&self) -> serde_json::Value {
+        let mut body = serde_json::json!({ "code": self.status_and_code().1, "message": self.to_string() });
+        if let Self::Invalid(fields) = self {
+            body["fields"] = serde_json::json!(fields);
+        }
+        body
     }
 
     fn extra_header(&self) -> Option<(header::HeaderName, HeaderValue)> {
@@ -63,6 +75,7 @@ impl ApiError {
             Self::Unauthenticated | Self::BadCredentials => Some(challenge("Bearer realm=\"todo\"")),
             Self::BadToken => Some(challenge("Bearer realm=\"todo\", error=\"invalid_token\"")),
             Self::TooMany(seconds) => Some((header::RETRY_AFTER, HeaderValue::from(*seconds))),
+            Self::TooManyStreams => Some((header::RETRY_AFTER, HeaderValue::from_static("10"))),
             Self::Unavailable | Self::Assistant => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
             _ => None,
         }
@@ -71,12 +84,7 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let (status, code) = self.status_and_code();
-        let mut body = serde_json::json!({ "code": code, "message": self.to_string() });
-        if let Self::Invalid(fields) = &self {
-            body["fields"] = serde_json::json!(fields);
-        }
-        let mut response = (status, Json(body)).into_response();
+        let mut response = (self.status_and_code().0, Json(self.body())).into_response();
         if let Some((name, value)) = self.extra_header() {
             response.headers_mut().insert(name, value);
         }

@@ -12,11 +12,10 @@ use service::web::{self, Limits};
 
 use crate::app::App;
 use crate::error::ApiError;
-use crate::{SERVICE, auth, chat, tasks};
+use crate::{SERVICE, auth, chat, events, tasks};
 
 pub fn router(app: App, limits: Limits) -> Router {
-    let chats = app.chats.clone();
-    let metrics = Metrics::new(|registry| registry.register("chat_turns", "Chat turns by outcome", chats));
+    let metrics = Metrics::new(|registry| app.metrics.register(registry, &app.store));
     let page = metrics.clone();
     let router = Router::new()
         .route("/health", get(|| async { service::health::healthy(SERVICE) }))
@@ -32,6 +31,7 @@ pub fn router(app: App, limits: Limits) -> Router {
         .route("/api/{user_id}/tasks/{id}", get(tasks::get).put(tasks::update).delete(tasks::delete))
         .route("/api/{user_id}/tasks/{id}/complete", patch(tasks::toggle))
         .route("/api/{user_id}/tasks/{id}/restore", post(tasks::restore))
+        .route("/api/{user_id}/events", get(events::events))
         .route("/api/{user_id}/chat", post(chat::chat))
         .route("/api/{user_id}/chat/history", get(chat::history).delete(chat::clear))
         .fallback(|| async { ApiError::NotFound("this address") })
@@ -92,8 +92,11 @@ async fn cors(State(app): State<App>, request: Request, next: Next) -> Response 
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         let methods = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE");
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
-        let allowed_headers = HeaderValue::from_static("authorization, content-type, x-request-id");
+        let allowed_headers =
+            HeaderValue::from_static("authorization, content-type, last-event-id, x-request-id");
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed_headers);
+        let exposed = HeaderValue::from_static("link, retry-after, x-request-id, x-total-count");
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     }
     response

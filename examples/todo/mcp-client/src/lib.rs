@@ -47,6 +47,15 @@ pub struct Outcome {
     pub failed: bool,
 }
 
+/// A tool as the server describes it.
+#[derive(Clone, Debug)]
+pub struct Tool {
+    pub name: String,
+    pub description: String,
+    /// The JSON schema of its arguments.
+    pub parameters: Value,
+}
+
 /// Tools on behalf of the owner of one token. Connects at the first call: many turns need no tool.
 pub struct Session {
     client: Client,
@@ -61,11 +70,8 @@ impl Session {
         Self { client, url: url.to_owned(), token, running: None }
     }
 
-    pub async fn call(&mut self, tool: &'static str, arguments: JsonObject) -> Result<Outcome, Error> {
-        if self.running.is_none() {
-            self.running = Some(self.connect().await?);
-        }
-        let Some(running) = &self.running else { return Err(Error::Timeout) };
+    pub async fn call(&mut self, tool: String, arguments: JsonObject) -> Result<Outcome, Error> {
+        let running = self.running().await?;
         let call = running.call_tool(CallToolRequestParams::new(tool).with_arguments(arguments));
         let answer = tokio::time::timeout(CALL_TIMEOUT, call).await.map_err(|_| Error::Timeout)?;
         let answer = answer.map_err(Error::Call)?;
@@ -73,6 +79,27 @@ impl Session {
         let result =
             answer.structured_content.or_else(|| text.and_then(|text| serde_json::from_str(&text).ok()));
         Ok(Outcome { result: result.unwrap_or(Value::Null), failed: answer.is_error.unwrap_or(false) })
+    }
+
+    /// The tools the server has.
+    pub async fn tools(&mut self) -> Result<Vec<Tool>, Error> {
+        let running = self.running().await?;
+        let listing = tokio::time::timeout(CALL_TIMEOUT, running.list_all_tools());
+        let tools = listing.await.map_err(|_| Error::Timeout)?.map_err(Error::Call)?;
+        let tool = |tool: rmcp::model::Tool| Tool {
+            name: tool.name.into_owned(),
+            description: tool.description.map(Cow::into_owned).unwrap_or_default(),
+            parameters: Value::Object(tool.input_schema.as_ref().clone()),
+        };
+        Ok(tools.into_iter().map(tool).collect())
+    }
+
+    async fn running(&mut self) -> Result<&RunningService<RoleClient, ()>, Error> {
+        let running = match self.running.take() {
+            Some(running) => running,
+            None => self.connect().await?,
+        };
+        Ok(self.running.insert(running))
     }
 
     /// Ends the session politely; a session that is dropped instead is cancelled.

@@ -14,7 +14,7 @@ use std::str::FromStr;
 use std::sync::OnceLock;
 
 /// Shorter keys can be guessed; HS256 wants as many bytes as its hash has.
-pub(crate) const SECRET_MIN_LEN: usize = 32;
+const SECRET_MIN_LEN: usize = 32;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -65,20 +65,19 @@ impl Keys {
         Self { current: current.as_bytes().to_vec(), accepted }
     }
 
-    /// Reads `BETTER_AUTH_SECRET` and, for a rotation, `BETTER_AUTH_SECRET_PREVIOUS`: one key or several, separated
-    /// by commas. While replicas are replaced one by one, each has to accept what the others sign, so the new key is
-    /// accepted everywhere before it signs anywhere.
+    /// Reads `BETTER_AUTH_SECRET` and, for a rotation, `BETTER_AUTH_SECRET_NEXT` and `BETTER_AUTH_SECRET_PREVIOUS`.
+    /// While replicas are replaced one by one, each has to accept what the others sign: so a new key is first the
+    /// next one everywhere, then signs, while the old one is the previous one until its last token has expired.
     pub fn from_env() -> Result<Self, crate::config::Error> {
-        use crate::config::{Error, optional, signing_secret};
-        const ACCEPTED: &str = "BETTER_AUTH_SECRET_PREVIOUS";
+        use crate::config::{optional, secret, signing_secret};
         let current = signing_secret("BETTER_AUTH_SECRET")?;
-        let text = optional(ACCEPTED).unwrap_or_default();
-        let accepted: Vec<&str> = text.split(',').map(str::trim).filter(|key| !key.is_empty()).collect();
-        match accepted.iter().map(|key| key.chars().count()).find(|len| *len < crate::config::SECRET_MIN_LEN)
-        {
-            Some(len) => Err(Error::SecretTooShort { name: ACCEPTED, len }),
-            None => Ok(Self::new(&current, accepted)),
+        let mut accepted = Vec::new();
+        for name in ["BETTER_AUTH_SECRET_NEXT", "BETTER_AUTH_SECRET_PREVIOUS"] {
+            if optional(name).is_some() {
+                accepted.push(secret(name)?);
+            }
         }
+        Ok(Self::new(&current, accepted.iter().map(String::as_str)))
     }
 
     pub fn sign(&self, claims: &Claims) -> String {

@@ -116,6 +116,7 @@ async fn admit(State(gate): State<Gate>, request: Request, next: Next) -> Respon
     let span = tracing::info_span!("request", request_id = %id, %method, %route);
     let work = async {
         let began = Instant::now();
+        gate.metrics.begin();
         let response = within_limits(&gate, &route, request, next).await;
         finish(
             &gate.metrics,

@@ -95,6 +95,20 @@ impl Store {
         self.db.name()
     }
 
+    /// Name, help, whether it only grows, and value of what the store counts, for metrics.
+    pub fn readings(&self) -> [(&'static str, &'static str, bool, u64); 5] {
+        use std::sync::atomic::Ordering::Relaxed;
+        let (size, idle) = self.pool_usage();
+        let stats = self.cache.stats();
+        [
+            ("db_pool_connections", "Open connections to the database", false, u64::from(size)),
+            ("db_pool_idle", "Connections nobody uses right now", false, idle as u64),
+            ("cache_hits", "Task lists served from Redis", true, stats.hits.load(Relaxed)),
+            ("cache_misses", "Task lists not found in Redis", true, stats.misses.load(Relaxed)),
+            ("cache_errors", "Questions Redis did not answer", true, stats.errors.load(Relaxed)),
+        ]
+    }
+
     /// Connections open and idle, for metrics.
     pub fn pool_usage(&self) -> (u32, usize) {
         self.db.usage()

@@ -7,8 +7,10 @@ use std::future::Future;
 use std::pin::Pin;
 
 use mcp_client::JsonObject;
+pub use mcp_client::Tool;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use store::Message;
 
 /// A tool call of this turn and its answer; also what the page shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,13 +52,24 @@ pub struct State {
 /// One user message and all that is known when answering it.
 pub struct Turn<'a> {
     pub message: &'a str,
+    /// What was said before, oldest first.
+    pub history: &'a [Message],
     pub state: &'a State,
     pub calls: &'a [Call],
+    /// None are given to a provider that does not need them.
+    pub tools: &'a [Tool],
+}
+
+/// A tool call that a provider would like to be made.
+#[derive(Debug, PartialEq)]
+pub struct Wish {
+    pub tool: String,
+    pub arguments: JsonObject,
 }
 
 #[derive(Debug, PartialEq)]
 pub enum Step {
-    Call { tool: &'static str, arguments: JsonObject },
+    Call(Vec<Wish>),
     Say(Reply),
 }
 
@@ -71,6 +84,12 @@ pub struct Reply {
 pub enum Error {
     #[error("a tool is not available")]
     Tool,
+    #[error("the model cannot be asked")]
+    Unreachable(#[from] service::client::Error),
+    #[error("the model's server answered {0}")]
+    Refused(u16),
+    #[error("the model answered something that is {0}")]
+    Nonsense(&'static str),
 }
 
 pub type Thinking<'a> = Pin<Box<dyn Future<Output = Result<Step, Error>> + Send + 'a>>;
@@ -78,4 +97,11 @@ pub type Thinking<'a> = Pin<Box<dyn Future<Output = Result<Step, Error>> + Send 
 pub trait Provider: Send + Sync {
     /// The next step of this turn. Must say something after a bounded number of calls.
     fn next<'a>(&'a self, turn: &'a Turn<'a>) -> Thinking<'a>;
+
+    /// Whether [`Turn::tools`] has to be filled in.
+    fn needs_tools(&self) -> bool {
+        true
+    }
+
+    fn name(&self) -> &'static str;
 }

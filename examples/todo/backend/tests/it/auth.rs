@@ -6,7 +6,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 use service::token::Audience;
 
-use crate::world::{SECRET, World, on_both, token};
+use crate::world::{On, Person, SECRET, World, on_both, token};
 
 on_both!(accounts_and_tokens_keep_their_contract, forged_expired_and_swapped_tokens_open_nothing,);
 
@@ -53,6 +53,8 @@ async fn forged_expired_and_swapped_tokens_open_nothing(world: World) {
         (Method::PUT, "/tasks/1", json!({ "title": "evil" })),
         (Method::PATCH, "/tasks/1/complete", Value::Null),
         (Method::DELETE, "/tasks/1", Value::Null),
+        (Method::POST, "/tasks/1/restore", Value::Null),
+        (Method::GET, "/events", Value::Null),
         (Method::POST, "/chat", json!({ "message": "show my tasks" })),
         (Method::GET, "/chat/history", Value::Null),
         (Method::DELETE, "/chat/history", Value::Null),
@@ -67,6 +69,41 @@ async fn forged_expired_and_swapped_tokens_open_nothing(world: World) {
             assert!(answer.headers.contains_key("www-authenticate"), "{method} {path}");
         }
         assert_eq!(call(Some(&eve.token)).await.status, 403, "{method} {path} by another user");
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_rotated_without_logging_anybody_out() {
+    const NEXT: &str = "the next secret that replaces the first one";
+    let Some(mut world) = World::on(On::Sqlite).await else { return };
+    let works = async |world: &World, person: &Person| {
+        world.call(Method::GET, "/api/auth/me", Some(&person.token), None).await.status == 200
+    };
+    let ada = world.person().await;
+    // First every replica accepts the next key, then it signs, then the first one is forgotten.
+    let (_old, old_base) = world.replica(&[("BETTER_AUTH_SECRET_NEXT", NEXT)]);
+    world.restart_backend(&[("BETTER_AUTH_SECRET", NEXT), ("BETTER_AUTH_SECRET_PREVIOUS", SECRET)]).await;
+    let eve = world.person().await;
+    assert!(works(&world, &ada).await && works(&world, &eve).await);
+    let new_base = std::mem::replace(&mut world.base, old_base);
+    assert!(
+        works(&world, &ada).await && works(&world, &eve).await,
+        "a replica not yet replaced accepts both"
+    );
+    world.base = new_base;
+    world.restart_backend(&[("BETTER_AUTH_SECRET", NEXT)]).await;
+    assert!(works(&world, &eve).await);
+    assert!(!works(&world, &ada).await, "a key that is gone opens nothing");
+}
+
+#[test]
+fn production_names_its_database_and_its_key() {
+    for (name, value) in [("DATABASE_URL", "sqlite::memory:"), ("BETTER_AUTH_SECRET", SECRET)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_backend"));
+        let output = command.env_clear().env("ENVIRONMENT", "production").env(name, value).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let log = String::from_utf8_lossy(&output.stdout);
+        assert!(log.contains("is not set"), "{log}");
     }
 }
 

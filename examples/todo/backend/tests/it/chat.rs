@@ -4,6 +4,7 @@ use axum::http::{HeaderMap, HeaderValue, Method};
 use serde_json::{Value, json};
 use service::token::Audience;
 
+use crate::sse::Events;
 use crate::world::{SECRET, World, on_both, token};
 
 on_both!(
@@ -12,6 +13,7 @@ on_both!(
     the_eleventh_message_of_a_minute_is_told_to_wait,
     tools_obey_the_token_and_never_an_argument,
     tools_explain_what_they_refuse,
+    a_reply_can_be_followed_as_it_comes,
 );
 
 async fn a_conversation_changes_the_list(world: World) {
@@ -132,4 +134,35 @@ async fn tools_explain_what_they_refuse(world: World) {
         call("delete_task", json!({ "task_id": 1, "user_id": ada.id })).await["structuredContent"]["status"],
         "deleted"
     );
+}
+
+async fn a_reply_can_be_followed_as_it_comes(world: World) {
+    let ada = world.person().await;
+    let url = format!("{}/api/{}/chat", world.base, ada.id);
+    let body = json!({ "message": "add a task to buy groceries" });
+    let mut events = Events::open(&world.client, Method::POST, &url, &ada, Some(&body)).await;
+    let start = events.next().await.unwrap();
+    assert_eq!(start.name, "start");
+    let tool = events.next().await.unwrap();
+    assert_eq!((tool.name.as_str(), &tool.data["tool"]), ("tool", &json!("add_task")));
+    let mut text = String::new();
+    let done = loop {
+        let event = events.next().await.unwrap();
+        match event.name.as_str() {
+            "delta" => text.push_str(event.data["text"].as_str().unwrap()),
+            _ => break event,
+        }
+    };
+    assert_eq!((done.name.as_str(), &done.data["response"]), ("done", &json!(text)));
+    assert_eq!(done.data["conversation_id"], start.data["conversation_id"]);
+    assert!(events.next().await.is_none());
+    let conversation = done.data["conversation_id"].as_i64();
+    let asked = world.say(&ada, conversation, "delete it").await;
+    assert_eq!(asked["waiting"]["kind"], "confirm_delete", "{asked}");
+    let history = world.own(&ada, Method::GET, "/chat/history", Value::Null).await.1;
+    assert_eq!(history["messages"][3]["waiting"], asked["waiting"], "{history}");
+    let empty = json!({});
+    let refused =
+        world.client.stream(Method::POST, &url, Some(&ada.token), "text/event-stream", Some(&empty));
+    assert_eq!(refused.await.unwrap().status, 422, "what is refused is an ordinary answer");
 }

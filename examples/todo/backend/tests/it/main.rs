@@ -6,6 +6,9 @@
 mod auth;
 mod chat;
 mod databases;
+mod live;
+mod models;
 mod outages;
+mod sse;
 mod tasks;
 mod world;

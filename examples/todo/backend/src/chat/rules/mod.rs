@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use self::parse::{Intent, Status, Target};
 use self::resolve::{Found, Listed};
-use super::provider::{Action, Call, Error, Provider, Reply, Step, Thinking, Turn, Waiting};
+use super::provider::{Action, Call, Error, Provider, Reply, State, Step, Thinking, Turn, Waiting, Wish};
 
 const HELP: &str = "I keep your todo list. Try \u{201c}add a task to buy groceries\u{201d}, \
     \u{201c}what's pending?\u{201d}, \u{201c}mark task 1 as complete\u{201d}, \u{201c}rename task 1 to \u{2026}\u{201d} \
@@ -30,6 +30,39 @@ impl Provider for Rules {
     fn next<'a>(&'a self, turn: &'a Turn<'a>) -> Thinking<'a> {
         Box::pin(std::future::ready(decide(turn)))
     }
+
+    fn needs_tools(&self) -> bool {
+        false
+    }
+
+    fn name(&self) -> &'static str {
+        "rules"
+    }
+}
+
+/// Whether `message` says yes to the question whether to delete.
+pub fn affirms(message: &str) -> bool {
+    // "Delete it" is a request as well, where nothing was asked.
+    matches!(parse::parse(message), Intent::Yes | Intent::Delete { target: Target::It })
+}
+
+/// Whether `message` answers the question that `state` waits with, so that no model has to interpret it.
+pub fn settles(message: &str, state: &State) -> bool {
+    let intent = parse::parse(message);
+    match &state.waiting {
+        None => false,
+        Some(Waiting::ConfirmDelete { .. }) => affirms(message) || intent == Intent::No,
+        Some(Waiting::Choose { .. }) => matches!(intent, Intent::No | Intent::Choice { .. }),
+    }
+}
+
+/// The question that has to be affirmed before a task is deleted.
+pub fn ask_before_deleting(id: i64, title: &str) -> Reply {
+    Reply {
+        text: format!("Shall I delete task {id}, \u{201c}{title}\u{201d}? Answer yes or no."),
+        waiting: Some(Waiting::ConfirmDelete { id, title: title.to_owned() }),
+        subject: Some(id),
+    }
 }
 
 /// The next step of a turn. Pure.
@@ -37,6 +70,9 @@ pub fn decide(turn: &Turn<'_>) -> Result<Step, Error> {
     let waiting = turn.state.waiting.as_ref();
     match parse::parse(turn.message) {
         Intent::Yes => confirm(turn, waiting),
+        Intent::Delete { target: Target::It } if matches!(waiting, Some(Waiting::ConfirmDelete { .. })) => {
+            confirm(turn, waiting)
+        }
         Intent::No => {
             Ok(say(if waiting.is_some() { "All right, nothing was changed." } else { "All right." }))
         }
@@ -79,7 +115,7 @@ fn call(tool: &'static str, arguments: Value) -> Step {
         Value::Object(map) => map,
         _ => JsonObject::new(),
     };
-    Step::Call { tool, arguments }
+    Step::Call(vec![Wish { tool: tool.to_owned(), arguments }])
 }
 
 fn add(turn: &Turn<'_>, title: &str) -> Result<Step, Error> {
@@ -155,14 +191,7 @@ fn start(task: &Listed, action: &Action) -> Step {
         }
         Action::Complete => call("complete_task", json!({ "task_id": task.id })),
         Action::Rename { title } => call("update_task", json!({ "task_id": task.id, "title": title })),
-        Action::Delete => Step::Say(Reply {
-            text: format!(
-                "Shall I delete task {}, \u{201c}{}\u{201d}? Answer yes or no.",
-                task.id, task.title
-            ),
-            waiting: Some(Waiting::ConfirmDelete { id: task.id, title: task.title.clone() }),
-            subject: Some(task.id),
-        }),
+        Action::Delete => Step::Say(ask_before_deleting(task.id, &task.title)),
     }
 }
 

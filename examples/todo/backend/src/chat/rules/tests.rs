@@ -49,16 +49,17 @@ fn tool(name: &str, arguments: &JsonObject) -> (Value, bool) {
 fn turn(message: &str, state: &State) -> (Vec<String>, String, State) {
     let mut calls: Vec<Call> = Vec::new();
     for _ in 0..8 {
-        match decide(&Turn { message, state, calls: &calls }).expect("the fake tools work") {
+        match decide(&Turn { message, history: &[], state, calls: &calls, tools: &[] })
+            .expect("the fake tools work")
+        {
             Step::Say(reply) => {
                 let made = calls.iter().map(short).collect();
                 return (made, reply.text, State { calls, waiting: reply.waiting, subject: reply.subject });
             }
-            Step::Call { tool: name, arguments } => {
-                let (result, failed) = tool(name, &arguments);
-                let arguments = Value::Object(arguments);
-                calls.push(Call { tool: name.to_owned(), arguments, result, failed });
-            }
+            Step::Call(wishes) => calls.extend(wishes.into_iter().map(|wish| {
+                let (result, failed) = tool(&wish.tool, &wish.arguments);
+                Call { tool: wish.tool, arguments: Value::Object(wish.arguments), result, failed }
+            })),
         }
     }
     panic!("`{message}` never came to an answer");

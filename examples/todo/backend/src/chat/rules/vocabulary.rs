@@ -26,7 +26,7 @@ pub const OPENINGS: Phrases = Phrases(
 pub const CLOSINGS: Phrases = Phrases("please|thanks|thank you|for me|now|pls");
 /// Whole messages that affirm.
 pub const YES: Phrases = Phrases(
-    "yes|y|yep|yeah|yup|sure|ok|okay|confirm|confirmed|do it|go ahead|of course|yes please|delete it|\
+    "yes|y|yep|yeah|yup|sure|ok|okay|confirm|confirmed|do it|go ahead|of course|yes please|\
      yes delete it|yes do it|please do|absolutely|certainly|right",
 );
 /// Whole messages that decline.
