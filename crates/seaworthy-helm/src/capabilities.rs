@@ -103,6 +103,10 @@ impl Object for Root {
         self.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
     }
 
+    fn ordered(&self) -> Option<Vec<(Rc<str>, Value)>> {
+        Some(self.fields.iter().map(|(name, value)| (Rc::from(*name), value.clone())).collect())
+    }
+
     fn plain(&self) -> Value {
         Value::map(self.fields.clone())
     }
@@ -139,6 +143,11 @@ impl Object for KubeVersion {
 
     fn plain(&self) -> Value {
         Value::map(["Version", "Major", "Minor"].map(|name| (name, self.field(name).unwrap_or_default())))
+    }
+
+    fn ordered(&self) -> Option<Vec<(Rc<str>, Value)>> {
+        let names = ["Version", "Major", "Minor"];
+        Some(names.map(|name| (Rc::from(name), self.field(name).unwrap_or_default())).to_vec())
     }
 
     fn text(&self) -> Option<String> {

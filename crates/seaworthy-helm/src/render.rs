@@ -96,6 +96,22 @@ pub enum Error {
     Thread(#[from] std::io::Error),
 }
 
+impl Error {
+    /// The text Helm prints for a template that does not parse or fails, byte for byte, for those who search
+    /// for it; any other error as it is.
+    pub fn in_helms_words(&self) -> String {
+        match self {
+            Error::Parse(error) => {
+                let text = error.to_string();
+                let reason = text.rsplit(": ").next().unwrap_or_default();
+                format!("parse error at ({}:{}): {reason}", error.template, error.line)
+            }
+            Error::Template { source, .. } => source.in_helms_words(),
+            other => other.to_string(),
+        }
+    }
+}
+
 /// What a chart became.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rendered {
@@ -132,6 +148,26 @@ fn document(manifest: &Manifest) -> String {
 
 /// Renders a chart. `values` are the user's; the chart's defaults are merged below them.
 pub fn render(chart: &Chart, values: &Values, options: &RenderOptions) -> Result<Rendered, Error> {
+    let (chart, mut files) = texts(chart, values, options)?;
+    let notes = take_notes(&chart, &mut files);
+    let (hooks, manifests) = manifest::sort(&files)?;
+    Ok(Rendered { manifests, hooks, notes, crds: chart.crds(), chart })
+}
+
+/// What each template became, whether it is YAML or not: for whoever looks for the reason of a broken manifest.
+pub fn render_texts(
+    chart: &Chart,
+    values: &Values,
+    options: &RenderOptions,
+) -> Result<BTreeMap<String, String>, Error> {
+    texts(chart, values, options).map(|(_, files)| files)
+}
+
+fn texts(
+    chart: &Chart,
+    values: &Values,
+    options: &RenderOptions,
+) -> Result<(Chart, BTreeMap<String, String>), Error> {
     if chart.metadata.is_library() {
         return Err(Error::Library);
     }
@@ -143,10 +179,8 @@ pub fn render(chart: &Chart, values: &Values, options: &RenderOptions) -> Result
     dependencies::process(&mut chart, values).map_err(Error::Values)?;
     check_kube_version(&chart, &options.capabilities)?;
     let all = values::coalesce(&chart, values, Nulls::Delete).map_err(Error::Values)?;
-    let mut files = seaworthy_template::with_deep_stack(|| render_files(&chart, &all, options))??;
-    let notes = take_notes(&chart, &mut files);
-    let (hooks, manifests) = manifest::sort(&files)?;
-    Ok(Rendered { manifests, hooks, notes, crds: chart.crds(), chart })
+    let files = seaworthy_template::with_deep_stack(|| render_files(&chart, &all, options))??;
+    Ok((chart, files))
 }
 
 fn check_kube_version(chart: &Chart, capabilities: &Capabilities) -> Result<(), Error> {
@@ -216,7 +250,7 @@ fn collect(
     units: &mut Vec<Unit>,
 ) -> Result<Value, Error> {
     let subcharts = Map::new(MapType::Any);
-    let context = Value::map([
+    let context = common_values([
         ("Chart", chart_value(chart, is_root)),
         ("Files", Files::value(&chart.files)),
         ("Release", shared.release.clone()),
@@ -229,7 +263,10 @@ fn collect(
             Value::Map(map) => map.get(subchart.name()).filter(|value| matches!(value, Value::Map(_))),
             _ => None,
         };
-        let inner = inner.unwrap_or_else(|| Value::Map(Map::new(MapType::Values)));
+        let inner = match inner {
+            Some(Value::Map(map)) => Value::Map(map.retyped(MapType::Values)),
+            _ => Value::Map(Map::new(MapType::Values)),
+        };
         let path = format!("{path}/charts/{}", subchart.name());
         subcharts.insert(subchart.name(), collect(subchart, &path, false, inner, shared, units)?);
     }
@@ -243,6 +280,15 @@ fn collect(
         units.push(Unit { name, text, base_path: format!("{path}/templates"), context: context.clone() });
     }
     Ok(context)
+}
+
+/// A map of Go's type `common.Values`.
+fn common_values<const N: usize>(entries: [(&str, Value); N]) -> Value {
+    let map = Map::new(MapType::Values);
+    for (name, value) in entries {
+        map.insert(name, value);
+    }
+    Value::Map(map)
 }
 
 fn chart_value(chart: &Chart, is_root: bool) -> Value {
@@ -292,7 +338,7 @@ fn execute(units: &[Unit], options: &RenderOptions) -> Result<BTreeMap<String, S
         }
         if let Value::Map(context) = &unit.context {
             let template = [("Name", Value::str(&unit.name)), ("BasePath", Value::str(&unit.base_path))];
-            context.insert("Template", Value::map(template));
+            context.insert("Template", common_values(template));
         }
         let text = templates
             .render(&unit.name, unit.context.clone())

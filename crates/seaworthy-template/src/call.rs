@@ -1,10 +1,10 @@
 //! How functions and methods receive arguments: arity, types, short-circuiting, and errors of the callee.
 
-use crate::ast::{Expr, ExprKind};
+use crate::ast::{Expr, ExprKind, Number};
 use crate::error::{Error, Failure};
 use crate::eval::{At, Evaluated, Evaluator};
 use crate::funcs;
-use crate::value::{MapType, Param, Value};
+use crate::value::{Elem, MapType, Param, Value};
 
 impl<'t> Evaluator<'_, 't> {
     pub(crate) fn function(
@@ -24,6 +24,9 @@ impl<'t> Evaluator<'_, 't> {
             return self.and_or(dot, name == "or", args, last);
         }
         let values = self.arguments(dot, &arity, args, last)?;
+        if let ("call", Some(callee)) = (name, args.first()) {
+            return self.finish(call, name, Err(not_callable(&values[0], callee).into()));
+        }
         let scope = self.scope.clone();
         let result = (function.run)(&mut funcs::Cx { runtime: self.runtime, scope: &scope }, &values);
         let result = result.and_then(|value| self.runtime.checked(value));
@@ -42,6 +45,7 @@ impl<'t> Evaluator<'_, 't> {
         let values = self.arguments(dot, &Arity { name, params, rest: None }, args, last)?;
         let result = match receiver {
             Value::Object(object) => object.call(name, &values),
+            Value::Map(map) => crate::values_methods::call(map, name, &values),
             other => funcs::dates::call_method(other, name, &values),
         };
         self.finish(At::Expr(expr), name, result)
@@ -107,7 +111,8 @@ impl<'t> Evaluator<'_, 't> {
 
     fn argument(&mut self, dot: &Value, param: Param, expr: &'t Expr) -> Evaluated {
         match (&expr.kind, param) {
-            (ExprKind::Nil, Param::Any | Param::Raw | Param::Map) => Ok(Value::Absent.boxed()),
+            (ExprKind::Nil, Param::Raw) => Ok(Value::Absent),
+            (ExprKind::Nil, Param::Any | Param::Map | Param::List) => Ok(Value::Nil),
             (ExprKind::Nil, _) => {
                 self.at(At::Expr(expr));
                 self.error(format!("cannot assign nil to {}", type_name(param)))
@@ -130,15 +135,24 @@ impl<'t> Evaluator<'_, 't> {
             (Param::Str, _) => self.error(format!("expected string; found {expr}")),
             (Param::Bool, ExprKind::Bool(b)) => Ok(Value::Bool(*b)),
             (Param::Bool, _) => self.error(format!("expected bool; found {expr}")),
+            (Param::Duration, ExprKind::Number(_, Number { int: Some(n), .. })) => Ok(Value::Duration(*n)),
             (Param::Int | Param::Int64, ExprKind::Number(_, number)) if number.int.is_some() => {
                 Ok(Value::Int(number.int.unwrap_or_default()))
             }
-            (Param::Int | Param::Int64, _) => self.error(format!("expected integer; found {expr}")),
+            (Param::Int | Param::Int64 | Param::Duration, _) => {
+                self.error(format!("expected integer; found {expr}"))
+            }
+            (Param::Uint32, ExprKind::Number(_, Number { int: Some(n), .. }))
+                if u32::try_from(*n).is_ok() =>
+            {
+                Ok(Value::Int(*n))
+            }
+            (Param::Uint32, _) => self.error(format!("expected unsigned integer; found {expr}")),
             (Param::Float, ExprKind::Number(_, number)) if number.float.is_some() => {
                 Ok(Value::Float(number.float.unwrap_or_default()))
             }
             (Param::Float, _) => self.error(format!("expected float; found {expr}")),
-            (Param::Map | Param::Time, _) => {
+            (Param::Map | Param::List | Param::Time | Param::Object(_), _) => {
                 self.error(format!("can't handle {expr} for arg of type {}", type_name(param)))
             }
         }
@@ -148,12 +162,15 @@ impl<'t> Evaluator<'_, 't> {
         match (param, &value) {
             (Param::Raw, _) => Ok(value),
             (Param::Any, _) => Ok(value.boxed()),
-            (Param::Map, Value::Absent) => Ok(value),
+            (Param::Map | Param::List, Value::Absent) => Ok(value),
+            (Param::List, Value::List(list)) if list.elem == Elem::Any => Ok(value),
+            (Param::Object(name), Value::Object(object)) if object.type_name() == name => Ok(value),
             (Param::Str, Value::Str(_))
             | (Param::Int, Value::Int(_))
             | (Param::Int64, Value::Int64(_))
             | (Param::Float, Value::Float(_))
             | (Param::Bool, Value::Bool(_))
+            | (Param::Duration, Value::Duration(_))
             | (Param::Time, Value::Time(_)) => Ok(value),
             (Param::Map, Value::Map(map)) if map.kind != MapType::Str => Ok(value),
             (_, Value::Absent) => self.error(format!("invalid value; expected {}", type_name(param))),
@@ -164,6 +181,14 @@ impl<'t> Evaluator<'_, 't> {
             )),
         }
     }
+}
+
+/// Templates hold no functions as values, so `call` can only fail.
+fn not_callable(value: &Value, callee: &Expr) -> String {
+    if value.is_nil() {
+        return "call of nil".to_owned();
+    }
+    format!("non-function {callee} of type {}", value.type_name())
 }
 
 /// The shape of a call: fixed parameters and the type of any further ones.
@@ -188,7 +213,11 @@ fn type_name(param: Param) -> &'static str {
         Param::Int64 => "int64",
         Param::Float => "float64",
         Param::Bool => "bool",
+        Param::Uint32 => "uint32",
         Param::Map => "map[string]interface {}",
+        Param::List => "[]interface {}",
+        Param::Object(name) => name,
         Param::Time => "time.Time",
+        Param::Duration => "time.Duration",
     }
 }

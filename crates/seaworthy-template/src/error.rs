@@ -81,6 +81,48 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Helm's way to print a failed execution: one place per paragraph where it can tell them apart, which it
+    /// cannot once a function failed for a reason of its own.
+    pub fn in_helms_words(&self) -> String {
+        let mut paragraphs: Vec<String> = Vec::new();
+        let mut next = Some(self);
+        while let Some(error) = next {
+            match error {
+                Error::Exec(exec) if !exec.is_reason_of_function() => {
+                    paragraphs.push(exec.paragraph());
+                    next = exec.cause.as_deref();
+                }
+                Error::NoTemplate(_) => {
+                    paragraphs.push(format!("{error}\n"));
+                    next = None;
+                }
+                _ => return self.to_string(),
+            }
+        }
+        paragraphs.dedup();
+        paragraphs.concat().trim().to_owned()
+    }
+}
+
+impl ExecError {
+    /// The message is the text of another error, which in Go is an error of its own.
+    fn is_reason_of_function(&self) -> bool {
+        self.cause.is_none() && self.message.starts_with("error calling ")
+    }
+
+    fn paragraph(&self) -> String {
+        let executing = crate::gofmt::quote(self.executing.as_bytes());
+        let message = self.message.split(" template:").next().unwrap_or_default();
+        // A cause follows a colon and a space, where Helm cuts.
+        let message = if self.cause.is_some() { message.trim_end() } else { message };
+        format!(
+            "{}:{}:{}\n  executing {executing} at <{}>:\n    {message}\n",
+            self.template, self.line, self.column, self.expression
+        )
+    }
+}
+
 /// How a function reports failure: a sentence, or an error of a template it executed.
 pub type Failure = Error;
 

@@ -10,7 +10,7 @@ use crate::ast::{Branch, Command, Expr, ExprKind, Node, Number, Pipe, Pos, Tree}
 use crate::engine::{Runtime, Scope};
 use crate::error::{Error, ExecError, Failure};
 use crate::gofmt;
-use crate::value::Value;
+use crate::value::{Elem, MapType, Value};
 
 /// Why walking a list of nodes ended.
 enum Flow {
@@ -58,12 +58,21 @@ impl At<'_> {
     }
 }
 
+/// A variable, and whether Go holds it as an `interface {}`.
+struct Variable {
+    name: Rc<str>,
+    value: Value,
+    boxed: bool,
+}
+
 /// One execution of one template.
 pub(crate) struct Evaluator<'r, 't> {
     pub runtime: &'r mut Runtime,
     pub scope: &'t Rc<Scope>,
     tree: &'t Tree,
-    vars: Vec<(Rc<str>, Value)>,
+    vars: Vec<Variable>,
+    /// Dot came out of a list or map of `interface {}`, which is what Go then calls its type.
+    dot_is_boxed: bool,
     out: &'r mut Vec<u8>,
     at: At<'t>,
 }
@@ -77,8 +86,8 @@ pub(crate) fn execute(
     out: &mut Vec<u8>,
 ) -> Result<(), Failure> {
     runtime.enter()?;
-    let vars = vec![(Rc::from("$"), dot.clone())];
-    let mut evaluator = Evaluator { runtime, scope, tree, vars, out, at: At::Start };
+    let vars = vec![Variable { name: Rc::from("$"), value: dot.clone(), boxed: false }];
+    let mut evaluator = Evaluator { runtime, scope, tree, vars, dot_is_boxed: false, out, at: At::Start };
     evaluator.list(&dot, &tree.root)?;
     runtime.leave();
     Ok(())
@@ -159,7 +168,11 @@ impl<'t> Evaluator<'_, 't> {
         let mark = self.vars.len();
         let value = self.pipeline(dot, &branch.pipe)?;
         let flow = if value.truth() {
-            self.list(if with { &value } else { dot }, &branch.list)
+            let boxed = self.dot_is_boxed;
+            self.dot_is_boxed = boxed && !with;
+            let flow = self.list(if with { &value } else { dot }, &branch.list);
+            self.dot_is_boxed = boxed;
+            flow
         } else {
             branch.otherwise.as_ref().map_or(Ok(Flow::Next), |list| self.list(dot, list))
         };
@@ -189,11 +202,17 @@ impl<'t> Evaluator<'_, 't> {
             }
             other => return self.error(format!("range can't iterate over {other:?}")),
         };
+        let boxed = match &value {
+            Value::List(list) => list.elem == Elem::Any,
+            Value::Map(map) => map.kind != MapType::Str,
+            _ => false,
+        };
+        let outer = std::mem::replace(&mut self.dot_is_boxed, boxed);
         let mut any = false;
         for (index, elem) in rounds {
             any = true;
             self.runtime.step()?;
-            self.set_loop_vars(branch, index, elem.clone())?;
+            self.set_loop_vars(branch, index, elem.clone(), boxed)?;
             let inner = self.vars.len();
             let flow = self.list(&elem, &branch.list)?;
             self.vars.truncate(inner);
@@ -201,6 +220,7 @@ impl<'t> Evaluator<'_, 't> {
                 break;
             }
         }
+        self.dot_is_boxed = outer;
         let flow = match (&branch.otherwise, any) {
             (Some(list), false) => self.list(dot, list),
             _ => Ok(Flow::Next),
@@ -209,7 +229,13 @@ impl<'t> Evaluator<'_, 't> {
         flow
     }
 
-    fn set_loop_vars(&mut self, branch: &'t Branch, index: Value, elem: Value) -> Result<(), Failure> {
+    fn set_loop_vars(
+        &mut self,
+        branch: &'t Branch,
+        index: Value,
+        elem: Value,
+        boxed: bool,
+    ) -> Result<(), Failure> {
         let declare = &branch.pipe.declare;
         let values = if declare.len() > 1 { vec![index, elem] } else { vec![elem] };
         for (i, (name, value)) in declare.iter().zip(values).enumerate() {
@@ -217,7 +243,8 @@ impl<'t> Evaluator<'_, 't> {
                 self.set_var(name, value)?;
             } else {
                 let top = self.vars.len() - declare.len() + i;
-                self.vars[top].1 = value;
+                self.vars[top].value = value;
+                self.vars[top].boxed = boxed && i + 1 == declare.len();
             }
         }
         Ok(())
@@ -253,16 +280,17 @@ impl<'t> Evaluator<'_, 't> {
             if pipe.is_assign {
                 self.set_var(name, value.clone())?;
             } else {
-                self.vars.push((name.clone(), value.clone()));
+                self.vars.push(Variable { name: name.clone(), value: value.clone(), boxed: false });
             }
         }
         Ok(value)
     }
 
     fn set_var(&mut self, name: &str, value: Value) -> Result<(), Failure> {
-        match self.vars.iter_mut().rev().find(|(known, _)| &**known == name) {
+        match self.vars.iter_mut().rev().find(|known| &*known.name == name) {
             Some(slot) => {
-                slot.1 = value;
+                slot.value = value;
+                slot.boxed = false;
                 Ok(())
             }
             None => self.error(format!("undefined variable: {name}")),
@@ -270,8 +298,12 @@ impl<'t> Evaluator<'_, 't> {
     }
 
     fn var(&self, name: &str) -> Evaluated {
-        match self.vars.iter().rev().find(|(known, _)| &**known == name) {
-            Some((_, value)) => Ok(value.clone()),
+        Ok(self.variable(name)?.value.clone())
+    }
+
+    fn variable(&self, name: &str) -> Result<&Variable, Failure> {
+        match self.vars.iter().rev().find(|known| &*known.name == name) {
+            Some(variable) => Ok(variable),
             None => self.error(format!("undefined variable: {name}")),
         }
     }
@@ -331,27 +363,28 @@ impl<'t> Evaluator<'_, 't> {
     /// `.a.b`, `$x.a.b` or `(pipeline).a.b`; only the last name may be a method with arguments.
     fn chain(&mut self, dot: &Value, expr: &'t Expr, args: &'t [Expr], last: Option<Value>) -> Evaluated {
         self.at(At::Expr(expr));
-        let (mut receiver, fields) = match &expr.kind {
-            ExprKind::Field(fields) => (dot.clone(), fields),
-            ExprKind::Variable(name, fields) => (self.var(name)?, fields),
+        let (mut receiver, fields, mut boxed) = match &expr.kind {
+            ExprKind::Field(fields) => (dot.clone(), fields, self.dot_is_boxed),
+            ExprKind::Variable(name, fields) => {
+                let variable = self.variable(name)?;
+                (variable.value.clone(), fields, variable.boxed)
+            }
             ExprKind::Chain(inner, fields) => {
                 if matches!(inner.kind, ExprKind::Nil) {
                     return self.error(format!("indirection through explicit nil in {expr}"));
                 }
-                let receiver = self.operand(dot, inner)?;
-                self.at(At::Expr(expr));
-                (receiver, fields)
+                // Go goes on naming the inner expression when a field of it cannot be had.
+                (self.operand(dot, inner)?, fields, false)
             }
             _ => return self.operand(dot, expr),
         };
         let Some((name, path)) = fields.split_last() else { return Ok(receiver) };
-        let mut inside_map = false;
         for field in path {
-            let next = self.field(dot, expr, field, &[], None, &receiver, inside_map)?;
-            inside_map = matches!(receiver, Value::Map(_));
+            let next = self.field(dot, expr, field, &[], None, &receiver, boxed)?;
+            boxed = matches!(receiver, Value::Map(_));
             receiver = next;
         }
-        self.field(dot, expr, name, args, last, &receiver, inside_map)
+        self.field(dot, expr, name, args, last, &receiver, boxed)
     }
 
     #[allow(clippy::too_many_arguments)] // Mirrors what Go's evalField needs to decide; splitting it hides the rule.
@@ -363,12 +396,16 @@ impl<'t> Evaluator<'_, 't> {
         args: &'t [Expr],
         last: Option<Value>,
         receiver: &Value,
-        inside_map: bool,
+        boxed: bool,
     ) -> Evaluated {
         let has_args = !args.is_empty() || last.is_some();
         match receiver {
             Value::Absent => return Ok(Value::Absent),
             Value::Nil => return self.error(format!("nil pointer evaluating interface {{}}.{name}")),
+            Value::Map(map) if map.kind == MapType::Values && crate::values_methods::find(name).is_some() => {
+                let params = crate::values_methods::find(name).unwrap_or_default();
+                return self.method(dot, expr, receiver, (name, params), args, last);
+            }
             Value::Map(_) if has_args => {
                 return self.error(format!("{name} is not a method but has arguments"));
             }
@@ -393,7 +430,7 @@ impl<'t> Evaluator<'_, 't> {
             }
             _ => {}
         }
-        let kind = if inside_map { "interface {}" } else { receiver.static_type() };
+        let kind = if boxed { "interface {}" } else { receiver.static_type() };
         self.error(format!("can't evaluate field {name} in type {kind}"))
     }
 }

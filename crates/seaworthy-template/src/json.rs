@@ -5,7 +5,7 @@
 use base64::Engine as _;
 
 use crate::gofmt;
-use crate::value::{MAX_VALUE_DEPTH, Value};
+use crate::value::{MAX_VALUE_DEPTH, Made, Value};
 
 /// The most text one value may become.
 const MAX_BYTES: usize = 64 << 20;
@@ -30,12 +30,7 @@ pub fn write(value: &Value, style: Style) -> Result<String, String> {
     Ok(out)
 }
 
-/// `json.Unmarshal` into `interface{}`.
-pub fn read(text: &[u8]) -> Result<Value, String> {
-    serde_json::from_slice::<serde_json::Value>(text).map(|json| Value::from_json(&json)).map_err(|error| {
-        if error.is_eof() { "unexpected end of JSON input".to_owned() } else { error.to_string() }
-    })
-}
+pub use crate::json_read::{Fault, read, read_partly};
 
 /// The value as a JSON document; `None` when it nests too deeply or holds NaN.
 pub fn to_json(value: &Value) -> Result<serde_json::Value, String> {
@@ -66,10 +61,14 @@ impl Writer<'_> {
                 let text = base64::engine::general_purpose::STANDARD.encode(bytes);
                 string(text.as_bytes(), self.style.escape_html, self.out);
             }
+            Value::List(list) if list.made == Made::Nil => self.out.push_str("null"),
             Value::List(list) => self.items(&list.items, depth)?,
             Value::Map(map) => self.entries(&map.snapshot(), depth)?,
-            Value::Time(time) => string(time.to_string().as_bytes(), false, self.out),
-            Value::Object(object) => self.value(&object.plain(), depth + 1)?,
+            Value::Time(time) => string(crate::funcs::dates::json(time).as_bytes(), false, self.out),
+            Value::Object(object) => match object.ordered() {
+                Some(fields) => self.entries(&fields, depth)?,
+                None => self.value(&object.plain(), depth + 1)?,
+            },
         }
         Ok(())
     }

@@ -14,10 +14,13 @@ mod eval;
 mod funcs;
 pub mod gofmt;
 pub mod json;
+mod json_read;
 mod lex;
+mod moment;
 mod parse;
 mod toml;
 pub mod value;
+mod values_methods;
 pub mod yaml;
 
 pub use engine::{Limits, Lookup, Options, Templates};
@@ -27,7 +30,7 @@ pub use funcs::paths::{base as path_base, clean as path_clean};
 pub use funcs::versions::{
     compare as version_compare, is_constraint as version_is_constraint, matches as version_matches,
 };
-pub use value::{List, Map, MapType, Object, Param, Value};
+pub use value::{Elem, List, Map, MapType, Object, Param, Value};
 
 /// Stack for templates that nest to [`Limits::depth`]; reserved, not used, until they do.
 const STACK_BYTES: usize = 512 << 20;

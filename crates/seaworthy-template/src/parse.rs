@@ -157,8 +157,20 @@ impl Parser<'_> {
         let name = self.template_name(&token, "define clause")?;
         self.expect(Kind::RightDelim, "define clause")?;
         let root = self.own_scope(|parser| parser.list_until_end("define clause"))?;
+        self.define(name, root)
+    }
+
+    /// Within one text a name may be defined once; blank definitions do not count.
+    fn define(&mut self, name: String, root: Vec<Node>) -> Parsed<()> {
         let tree = self.tree(name, root);
-        self.defined.push(tree);
+        let taken = self.defined.iter().any(|other| other.name == tree.name && !other.is_blank());
+        if taken && !tree.is_blank() {
+            let name = quote(tree.name.as_bytes());
+            return self.error(format!("template: multiple definition of template {name}"));
+        }
+        if !taken || !tree.is_blank() {
+            self.defined.push(tree);
+        }
         Ok(())
     }
 
@@ -262,7 +274,7 @@ impl Parser<'_> {
             Stop::Else(Some(next)) if next == kind => Some(vec![self.else_chain(kind)?]),
             Stop::Else(Some(_)) => {
                 let token = self.peek_non_space();
-                return self.unexpected(&token, "else");
+                return self.unexpected(&token, "input");
             }
             Stop::Else(None) => match self.item_list()? {
                 (list, Stop::End) => Some(list),
@@ -286,8 +298,7 @@ impl Parser<'_> {
         let name = self.template_name(&token, "block clause")?;
         let pipe = self.scoped_pipeline("block clause", Kind::RightDelim)?;
         let root = self.own_scope(|parser| parser.list_until_end("block clause"))?;
-        let tree = self.tree(name.clone(), root);
-        self.defined.push(tree);
+        self.define(name.clone(), root)?;
         Ok(Node::Template { pos: token.pos, name, pipe: Some(pipe) })
     }
 
@@ -455,10 +466,8 @@ impl Parser<'_> {
             Kind::Field => ExprKind::Field(vec![Rc::from(&token.text[1..])]),
             Kind::Bool => ExprKind::Bool(token.text == "true"),
             Kind::Number | Kind::CharConstant => match number(&token) {
-                Some(number) => ExprKind::Number(token.text, number),
-                None => {
-                    return self.error(format!("illegal number syntax: {}", quote(token.text.as_bytes())));
-                }
+                Ok(number) => ExprKind::Number(token.text, number),
+                Err(reason) => return self.error(reason),
             },
             Kind::LeftParen => return self.parenthesized().map(Some),
             Kind::Str | Kind::RawStr => match unquote(&token.text) {
@@ -489,23 +498,54 @@ impl Parser<'_> {
     }
 }
 
-fn number(token: &Token) -> Option<Number> {
+fn number(token: &Token) -> Result<Number, String> {
     if token.kind == Kind::CharConstant {
-        let text = String::from_utf8(unquote(&token.text)?).ok()?;
-        let mut chars = text.chars();
-        let code = i64::from(u32::from(chars.next()?));
-        return chars.next().is_none().then_some(Number {
-            int: Some(code),
-            float: Some(code as f64),
-            prefers_float: false,
-        });
+        return character(&token.text);
     }
+    let illegal = || format!("illegal number syntax: {}", quote(token.text.as_bytes()));
+    let plain = token.text.replace('_', "").to_ascii_lowercase();
+    let digits = plain.trim_start_matches(['+', '-']);
+    let hex = digits.starts_with("0x");
+    let is_float = digits.contains(if hex { &['.', 'p'][..] } else { &['.', 'e'] });
     let int = crate::funcs::numbers::parse_go_int(&token.text);
-    let plain = token.text.replace('_', "");
-    let float = plain.parse::<f64>().ok().filter(|f| f.is_finite()).or(int.map(|n| n as f64));
-    let hex = plain.trim_start_matches(['+', '-']).to_ascii_lowercase().starts_with("0x");
-    let prefers_float = !hex && plain.contains(['.', 'e', 'E', 'p', 'P']);
+    let float = match (hex, int) {
+        (_, Some(n)) => Some(n as f64),
+        (true, None) => hex_float(&plain),
+        (false, None) => plain.parse::<f64>().ok().filter(|f| f.is_finite()),
+    };
+    let float = float.ok_or_else(illegal)?;
+    if int.is_none() && !is_float && digits.parse::<u64>().is_err() {
+        return Err(format!("integer overflow: {}", quote(token.text.as_bytes())));
+    }
     // `1e3` may serve as an integer where one is asked for.
-    let int = int.or(float.filter(|f| f.fract() == 0.0 && f.abs() < 9.2e18).map(|f| f as i64));
-    (int.is_some() || float.is_some()).then_some(Number { int, float, prefers_float })
+    let whole = is_float && float.fract() == 0.0 && float.abs() < 9.2e18;
+    let int = int.or(whole.then_some(float as i64));
+    Ok(Number { int, float: Some(float), prefers_float: is_float })
+}
+
+fn character(literal: &str) -> Result<Number, String> {
+    let bytes = unquote(literal).ok_or("invalid syntax")?;
+    let text = String::from_utf8_lossy(&bytes);
+    let mut chars = text.chars();
+    let code = i64::from(u32::from(chars.next().ok_or("invalid syntax")?));
+    match chars.next() {
+        Some(_) => Err(format!("malformed character constant: {literal}")),
+        None => Ok(Number { int: Some(code), float: Some(code as f64), prefers_float: false }),
+    }
+}
+
+/// `0x1.8p4`: a hexadecimal fraction times a power of two.
+fn hex_float(text: &str) -> Option<f64> {
+    let (sign, body) = match text.strip_prefix('-') {
+        Some(rest) => (-1.0, rest),
+        None => (1.0, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let (mantissa, exponent) = body.strip_prefix("0x")?.split_once('p')?;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let mut value = 0.0;
+    for digit in whole.chars().chain(fraction.chars()) {
+        value = value * 16.0 + f64::from(digit.to_digit(16)?);
+    }
+    let exponent = exponent.parse::<i32>().ok()?.checked_sub(4 * i32::try_from(fraction.len()).ok()?)?;
+    Some(sign * value * 2f64.powi(exponent)).filter(|f| f.is_finite())
 }

@@ -34,8 +34,8 @@ pub enum Value {
     Bytes(Rc<[u8]>),
     List(Rc<List>),
     Map(Rc<Map>),
-    /// Seconds and nanoseconds since the epoch, shown in UTC.
-    Time(jiff::Timestamp),
+    /// `time.Time`
+    Time(crate::moment::Moment),
     /// `time.Duration` in nanoseconds.
     Duration(i64),
     Object(Rc<dyn Object>),
@@ -48,11 +48,21 @@ pub enum Elem {
     Str,
     Int,
     List,
+    Map,
+}
+
+/// A nil slice prints like an empty one; only JSON and YAML tell `null` from `[]`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Made {
+    #[default]
+    Yes,
+    Nil,
 }
 
 /// An immutable list.
 pub struct List {
     pub elem: Elem,
+    pub made: Made,
     pub items: Vec<Value>,
 }
 
@@ -70,7 +80,8 @@ pub enum MapType {
 /// A shared, mutable map, sorted by key as Go templates iterate.
 pub struct Map {
     pub kind: MapType,
-    entries: RefCell<BTreeMap<Rc<str>, Value>>,
+    /// Behind a pointer of its own, because Go gives one map several types.
+    entries: Rc<RefCell<BTreeMap<Rc<str>, Value>>>,
 }
 
 /// Parameter types of functions and methods, as Go's `reflect` would check them.
@@ -84,8 +95,14 @@ pub enum Param {
     Int64,
     Float,
     Bool,
+    Uint32,
     Map,
+    /// `[]interface {}`
+    List,
     Time,
+    Duration,
+    /// A struct of this Go type.
+    Object(&'static str),
 }
 
 /// Something with fields and methods that a template can reach, such as `.Files` or `.Capabilities`.
@@ -106,6 +123,10 @@ pub trait Object {
     fn call(&self, name: &str, _args: &[Value]) -> Result<Value, Failure> {
         Err(format!("no method {name}").into())
     }
+    /// The fields in the order in which Go declares them, where JSON shows that order.
+    fn ordered(&self) -> Option<Vec<(Rc<str>, Value)>> {
+        None
+    }
     /// The list or map this is made of, for `range`, `index`, `len`, `has` and encoders.
     fn plain(&self) -> Value;
     /// Go's `String()`, when the type has one: what `{{ .It }}` prints.
@@ -120,7 +141,12 @@ pub trait Object {
 
 impl Map {
     pub fn new(kind: MapType) -> Rc<Self> {
-        Rc::new(Map { kind, entries: RefCell::default() })
+        Rc::new(Map { kind, entries: Rc::default() })
+    }
+
+    /// The same map under another type: what is set through one is seen through the other.
+    pub fn retyped(&self, kind: MapType) -> Rc<Self> {
+        Rc::new(Map { kind, entries: self.entries.clone() })
     }
 
     pub fn get(&self, key: &str) -> Option<Value> {
@@ -172,17 +198,22 @@ impl Value {
     }
 
     pub fn list(items: Vec<Value>) -> Self {
-        Value::List(Rc::new(List { elem: Elem::Any, items }))
+        Value::List(Rc::new(List { elem: Elem::Any, made: Made::Yes, items }))
+    }
+
+    /// A slice that Go never made: empty, and `null` in JSON.
+    pub fn nil_list(elem: Elem) -> Self {
+        Value::List(Rc::new(List { elem, made: Made::Nil, items: Vec::new() }))
     }
 
     pub fn strings<S: AsRef<[u8]>>(items: impl IntoIterator<Item = S>) -> Self {
         let items = items.into_iter().map(Value::str).collect();
-        Value::List(Rc::new(List { elem: Elem::Str, items }))
+        Value::List(Rc::new(List { elem: Elem::Str, made: Made::Yes, items }))
     }
 
     pub fn ints(items: impl IntoIterator<Item = i64>) -> Self {
         let items = items.into_iter().map(Value::Int).collect();
-        Value::List(Rc::new(List { elem: Elem::Int, items }))
+        Value::List(Rc::new(List { elem: Elem::Int, made: Made::Yes, items }))
     }
 
     pub fn map<K: Into<Rc<str>>>(entries: impl IntoIterator<Item = (K, Value)>) -> Self {
@@ -260,6 +291,7 @@ impl Value {
                 Elem::Str => "[]string",
                 Elem::Int => "[]int",
                 Elem::List => "[][]interface {}",
+                Elem::Map => "[]map[string]interface {}",
             },
             Value::Map(map) => match map.kind {
                 MapType::Any => "map[string]interface {}",
@@ -304,7 +336,7 @@ impl Value {
             _ if depth > MAX_VALUE_DEPTH => self.clone(),
             Value::List(list) => {
                 let items = list.items.iter().map(|item| item.copy_below(depth + 1)).collect();
-                Value::List(Rc::new(List { elem: list.elem, items }))
+                Value::List(Rc::new(List { elem: list.elem, made: Made::Yes, items }))
             }
             Value::Map(map) => {
                 let copy = Map::new(map.kind);
@@ -351,6 +383,7 @@ fn equal_below(a: &Value, b: &Value, depth: usize) -> bool {
         (Value::Time(x), Value::Time(y)) => x == y,
         (Value::List(x), Value::List(y)) => {
             x.elem == y.elem
+                && x.made == y.made
                 && x.items.len() == y.items.len()
                 && x.items.iter().zip(&y.items).all(|(x, y)| equal_below(x, y, depth + 1))
         }
@@ -380,8 +413,8 @@ fn dismantle(mut pending: Vec<Value>) {
                 }
             }
             Value::Map(map) => {
-                if let Some(map) = Rc::into_inner(map) {
-                    pending.extend(map.entries.take().into_values());
+                if let Some(mut map) = Rc::into_inner(map) {
+                    pending.extend(map.take_unshared().into_values());
                 }
             }
             _ => {}
@@ -399,10 +432,17 @@ impl Drop for List {
 
 impl Drop for Map {
     fn drop(&mut self) {
-        let entries = self.entries.take();
+        let entries = self.take_unshared();
         if entries.values().any(is_container) {
             dismantle(entries.into_values().collect());
         }
+    }
+}
+
+impl Map {
+    /// The entries, unless another map of another type holds them too.
+    fn take_unshared(&mut self) -> BTreeMap<Rc<str>, Value> {
+        Rc::get_mut(&mut self.entries).map(|entries| entries.take()).unwrap_or_default()
     }
 }
 

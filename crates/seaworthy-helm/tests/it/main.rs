@@ -9,3 +9,4 @@
 mod charts;
 mod errors;
 mod flags;
+mod oracle;

@@ -4,7 +4,7 @@ use super::{Cx, Function, Returned, f, int, string, text, v, yes};
 use crate::error::Failure;
 use crate::gofmt;
 use crate::value::Param::{Any, Raw, Str};
-use crate::value::{List, Value};
+use crate::value::{List, Made, Value};
 
 pub const TABLE: &[Function] = &[
     // The evaluator short-circuits these two; only their arity is used.
@@ -20,10 +20,8 @@ pub const TABLE: &[Function] = &[
     v("index", &[Raw], Raw, index),
     v("slice", &[Raw], Raw, slice),
     f("len", &[Raw], len),
-    v("call", &[Raw], Raw, |_, args| match &args[0] {
-        value if value.is_nil() => Err("call of nil".into()),
-        value => Err(format!("non-function of type {}", value.type_name()).into()),
-    }),
+    // The evaluator refuses it, since it knows the expression; this is for `f | call`.
+    v("call", &[Raw], Raw, |_, args| Err(format!("non-function of type {}", args[0].type_name()).into())),
     v("print", &[], Any, |_, args| string(gofmt::sprint(args))),
     v("printf", &[Str], Any, |_, args| {
         string(gofmt::sprintf(args[0].as_bytes().unwrap_or_default(), &args[1..]))
@@ -85,7 +83,10 @@ fn equal(a: &Value, b: &Value) -> Result<bool, Failure> {
             Err(format!("non-comparable types {a:?}: {}, {}: {b:?}", a.type_name(), b.type_name()).into())
         }
         (Value::Time(x), Value::Time(y)) => Ok(x == y),
-        _ => Err(format!("non-comparable type {b:?}: {}", b.type_name()).into()),
+        _ => {
+            let shown = gofmt::sprintf(b"%s", std::slice::from_ref(b));
+            Err(format!("non-comparable type {}: {}", String::from_utf8_lossy(&shown), b.type_name()).into())
+        }
     }
 }
 
@@ -175,9 +176,11 @@ fn slice(_: &mut Cx<'_>, args: &[Value]) -> Returned {
     Ok(match item {
         Value::Str(bytes) => Value::str(&bytes[start..end]),
         Value::Bytes(bytes) => Value::Bytes(bytes[start..end].into()),
-        Value::List(list) => {
-            Value::List(std::rc::Rc::new(List { elem: list.elem, items: list.items[start..end].to_vec() }))
-        }
+        Value::List(list) => Value::List(std::rc::Rc::new(List {
+            elem: list.elem,
+            made: Made::Yes,
+            items: list.items[start..end].to_vec(),
+        })),
         other => other,
     })
 }
@@ -187,7 +190,8 @@ fn len(_: &mut Cx<'_>, args: &[Value]) -> Returned {
         Value::Str(bytes) | Value::Bytes(bytes) => bytes.len(),
         Value::List(list) => list.items.len(),
         Value::Map(map) => map.len(),
-        Value::Absent | Value::Nil => return Err("len of nil pointer".into()),
+        Value::Absent => return Err("reflect: call of reflect.Value.Type on zero Value".into()),
+        Value::Nil => return Err("len of nil pointer".into()),
         other => return Err(format!("len of type {}", other.type_name()).into()),
     };
     Ok(Value::Int(len as i64))

@@ -10,12 +10,9 @@ use crate::value::Value;
 
 pub const TABLE: &[Function] = &[
     f("b64enc", &[Str], |_, a| string(STANDARD.encode(bytes(&a[0])))),
-    f("b64dec", &[Str], |_, a| {
-        let compact: Vec<u8> = bytes(&a[0]).iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
-        match STANDARD.decode(&compact) {
-            Ok(decoded) => string(decoded),
-            Err(error) => string(corrupt(&error)),
-        }
+    f("b64dec", &[Str], |_, a| match base64_decode(bytes(&a[0])) {
+        Ok(decoded) => string(decoded),
+        Err(at) => string(format!("illegal base64 data at input byte {at}")),
     }),
     f("b32enc", &[Str], |_, a| string(base32_encode(bytes(&a[0])))),
     f("b32dec", &[Str], |_, a| match base32_decode(&text(&a[0])) {
@@ -32,13 +29,49 @@ fn bytes(value: &Value) -> &[u8] {
     value.as_bytes().unwrap_or_default()
 }
 
-fn corrupt(error: &base64::DecodeError) -> String {
-    let at = match error {
-        base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => *at,
-        base64::DecodeError::InvalidLength(at) => at / 4 * 4,
-        base64::DecodeError::InvalidPadding => 0,
-    };
-    format!("illegal base64 data at input byte {at}")
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// Go's decoder: line ends are skipped, spare bits ignored; or the position it complains about.
+pub fn base64_decode(text: &[u8]) -> Result<Vec<u8>, usize> {
+    let mut out = Vec::with_capacity(text.len() / 4 * 3);
+    let mut rest = text.iter().enumerate().filter(|(_, byte)| !matches!(byte, b'\r' | b'\n'));
+    loop {
+        let (mut bits, mut count) = (0u32, 0);
+        while count < 4 {
+            let Some((at, byte)) = rest.next() else {
+                return if count == 0 { Ok(out) } else { Err(text.len() - count) };
+            };
+            match BASE64.iter().position(|symbol| symbol == byte) {
+                Some(value) => bits = bits << 6 | value as u32,
+                None if *byte == b'=' && count >= 2 => {
+                    base64_padding(&mut rest, count, at, text.len())?;
+                    let bits = bits << (6 * (4 - count));
+                    out.extend_from_slice(&bits.to_be_bytes()[1..count]);
+                    return Ok(out);
+                }
+                None => return Err(at),
+            }
+            count += 1;
+        }
+        out.extend_from_slice(&bits.to_be_bytes()[1..]);
+    }
+}
+
+/// What may follow the first `=`: a second one where two are due, then nothing.
+fn base64_padding<'b>(
+    rest: &mut impl Iterator<Item = (usize, &'b u8)>,
+    count: usize,
+    at: usize,
+    len: usize,
+) -> Result<(), usize> {
+    if count == 2 {
+        match rest.next() {
+            None => return Err(len),
+            Some((second, byte)) if *byte != b'=' => return Err(second.max(at)),
+            Some(_) => {}
+        }
+    }
+    rest.next().map_or(Ok(()), |(garbage, _)| Err(garbage))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -62,19 +95,32 @@ fn base32_encode(bytes: &[u8]) -> String {
     out
 }
 
-/// The decoded bytes, or the position of the first bad one.
+/// The decoded bytes, or the position Go complains about.
 fn base32_decode(text: &str) -> Result<Vec<u8>, usize> {
-    let (mut bits, mut held, mut out) = (0u64, 0, Vec::new());
-    for (at, byte) in text.trim_end_matches('=').bytes().enumerate() {
-        let value = BASE32.iter().position(|symbol| *symbol == byte).ok_or(at)?;
-        bits = (bits << 5 | value as u64) & 0xffff;
-        held += 5;
-        if held >= 8 {
-            held -= 8;
-            out.push((bits >> held) as u8);
+    let text: Vec<u8> = text.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
+    let mut out = Vec::with_capacity(text.len() / 8 * 5);
+    for (group, chunk) in text.chunks(8).enumerate() {
+        let start = group * 8;
+        let symbols = chunk.iter().position(|byte| *byte == b'=' && start + 8 >= text.len());
+        let symbols = symbols.filter(|count| *count >= 2).unwrap_or(chunk.len());
+        let mut bits = 0u64;
+        for (i, byte) in chunk[..symbols].iter().enumerate() {
+            let value = BASE32.iter().position(|symbol| symbol == byte).ok_or(start + i)?;
+            bits = bits << 5 | value as u64;
         }
+        if chunk.len() < 8 {
+            return Err(if symbols == chunk.len() { start } else { text.len() });
+        }
+        if let Some(stray) = chunk[symbols..].iter().position(|byte| *byte != b'=') {
+            return Err(start + symbols + stray);
+        }
+        if matches!(symbols, 1 | 3 | 6) {
+            return Err(start + symbols);
+        }
+        let bytes = (bits << (5 * (8 - symbols))).to_be_bytes();
+        out.extend_from_slice(&bytes[3..3 + symbols * 5 / 8]);
     }
-    if text.len().is_multiple_of(8) { Ok(out) } else { Err(text.len()) }
+    Ok(out)
 }
 
 fn adler32(bytes: &[u8]) -> u32 {

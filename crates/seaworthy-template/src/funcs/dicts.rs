@@ -37,8 +37,8 @@ pub const TABLE: &[Function] = &[
     v("mustMerge", &[MapParam], MapParam, |_, a| merge(a, false)),
     v("mergeOverwrite", &[MapParam], MapParam, |_, a| merge(a, true)),
     v("mustMergeOverwrite", &[MapParam], MapParam, |_, a| merge(a, true)),
-    f("deepCopy", &[Any], |_, a| Ok(a[0].deep_copy())),
-    f("mustDeepCopy", &[Any], |_, a| Ok(a[0].deep_copy())),
+    f("deepCopy", &[Any], deep_copy),
+    f("mustDeepCopy", &[Any], deep_copy),
     v("dig", &[], Any, dig),
 ];
 
@@ -57,6 +57,13 @@ fn set(_: &mut Cx<'_>, args: &[Value]) -> Returned {
     };
     dict.insert(&*text(&args[1]), args[2].clone());
     Ok(args[0].clone())
+}
+
+fn deep_copy(_: &mut Cx<'_>, args: &[Value]) -> Returned {
+    match &args[0] {
+        value if value.is_nil() => Err("reflect: call of reflect.Value.Type on zero Value".into()),
+        value => Ok(value.deep_copy()),
+    }
 }
 
 fn merge(args: &[Value], overwrite: bool) -> Returned {
@@ -103,8 +110,11 @@ fn dig(_: &mut Cx<'_>, args: &[Value]) -> Returned {
     }
     let mut current = dict.clone();
     for step in path {
-        let Value::Map(map) = &current else {
-            let found = current.static_type();
+        let plain = |map: &Map| map.kind == MapType::Any;
+        let Some(map) =
+            (if let Value::Map(map) = &current { Some(map) } else { None }).filter(|map| plain(map))
+        else {
+            let found = if current.is_nil() { "nil" } else { current.type_name() };
             return Err(format!(
                 "interface conversion: interface {{}} is {found}, not map[string]interface {{}}"
             )

@@ -36,7 +36,7 @@ pub const TABLE: &[Function] = &[
         let nanos = match &a[0] {
             Value::Int64(n) => *n,
             value @ Value::Str(_) => go_duration::parse(&text(value)).unwrap_or(0),
-            Value::Time(time) => (cx.runtime.now().as_nanosecond() - time.as_nanosecond()) as i64,
+            Value::Time(time) => (cx.runtime.now().as_nanosecond() - time.at.as_nanosecond()) as i64,
             _ => 0,
         };
         string(rough(nanos.unsigned_abs()))
@@ -47,7 +47,7 @@ fn in_units(value: &Value, seconds: i64) -> Value {
     Value::Float(parse_any(value).unwrap_or(0) as f64 / (seconds * SECOND) as f64)
 }
 
-fn round_to(duration: i64, unit: i64) -> i64 {
+pub fn round_to(duration: i64, unit: i64) -> i64 {
     let rest = duration % unit;
     match rest.abs().saturating_mul(2) < unit {
         true => duration - rest,

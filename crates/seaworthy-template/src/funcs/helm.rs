@@ -4,7 +4,7 @@ use super::{Cx, Function, Returned, f, string, text};
 use crate::error::{Error, Failure};
 use crate::json;
 use crate::value::Param::{Any, Str};
-use crate::value::Value;
+use crate::value::{Elem, Value};
 use crate::yaml;
 
 /// Marks sentences that a chart's author wrote for the user, as Helm does; the caller strips the frame.
@@ -39,10 +39,14 @@ pub const TABLE: &[Function] = &[
     f("fromJson", &[Str], |_, a| Ok(from_json(&text(&a[0])))),
     f("fromJsonArray", &[Str], |_, a| Ok(from_json_array(&text(&a[0])))),
     f("mustFromJson", &[Str], |_, a| json::read(text(&a[0]).as_bytes()).map_err(Error::Message)),
-    f("toToml", &[Any], |_, a| string(crate::toml::write(&a[0]).unwrap_or_else(|error| error))),
-    f("mustToToml", &[Any], |_, a| string(crate::toml::write(&a[0]).map_err(Error::Message)?)),
-    f("fromToml", &[Str], |_, _| Err("fromToml is not carried by Seaworthy".into())),
+    f("toToml", &[Any], |_, a| string(crate::toml::write(not_nil(&a[0])?).unwrap_or_else(|error| error))),
+    f("mustToToml", &[Any], |_, a| string(crate::toml::write(not_nil(&a[0])?).map_err(Error::Message)?)),
+    f("fromToml", &[Str], |_, a| Ok(crate::toml::read(&text(&a[0])).unwrap_or_else(error_map))),
 ];
+
+fn not_nil(value: &Value) -> Result<&Value, Failure> {
+    if value.is_nil() { Err("reflect: call of reflect.Value.Type on zero Value".into()) } else { Ok(value) }
+}
 
 /// `strings.TrimSuffix(text, "\n")`.
 trait TrimOnce {
@@ -102,7 +106,7 @@ fn from_yaml(text: &str) -> Value {
             let reason = mismatch(&other, "map[string]interface {}");
             error_map(format!("error unmarshaling JSON: while decoding JSON: {reason}"))
         }
-        Err(error) => error_map(format!("error converting YAML to JSON: {error}")),
+        Err(error) => error_map(format!("error converting YAML to JSON: {}", error.in_gos_words())),
     }
 }
 
@@ -114,15 +118,22 @@ fn from_yaml_array(text: &str) -> Value {
             let reason = mismatch(&other, "[]interface {}");
             Value::list(vec![Value::str(format!("error unmarshaling JSON: while decoding JSON: {reason}"))])
         }
-        Err(error) => Value::list(vec![Value::str(format!("error converting YAML to JSON: {error}"))]),
+        Err(error) => {
+            Value::list(vec![Value::str(format!("error converting YAML to JSON: {}", error.in_gos_words()))])
+        }
     }
 }
 
 fn from_json(text: &str) -> Value {
-    match json::read(text.as_bytes()) {
-        Ok(map @ Value::Map(_)) => map,
-        Ok(Value::Nil) => Value::map(Vec::<(String, Value)>::new()),
-        Ok(other) => error_map(mismatch(&other, "map[string]interface {}")),
+    match json::read_partly(text.as_bytes()) {
+        Ok((map @ Value::Map(_), None)) => map,
+        Ok((Value::Map(map), Some(fault))) => {
+            map.insert("Error", Value::str(fault.message));
+            Value::Map(map)
+        }
+        Ok((Value::Nil, None)) => Value::map(Vec::<(String, Value)>::new()),
+        Ok((_, Some(fault))) => error_map(fault.message),
+        Ok((other, None)) => error_map(mismatch(&other, "map[string]interface {}")),
         Err(error) => error_map(error),
     }
 }
@@ -130,7 +141,7 @@ fn from_json(text: &str) -> Value {
 fn from_json_array(text: &str) -> Value {
     match json::read(text.as_bytes()) {
         Ok(list @ Value::List(_)) => list,
-        Ok(Value::Nil) => Value::list(Vec::new()),
+        Ok(Value::Nil) => Value::nil_list(Elem::Any),
         Ok(other) => Value::list(vec![Value::str(mismatch(&other, "[]interface {}"))]),
         Err(error) => Value::list(vec![Value::str(error)]),
     }

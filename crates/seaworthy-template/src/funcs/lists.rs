@@ -3,7 +3,7 @@
 use super::{Cx, Function, Returned, f, int, items, v, yes};
 use crate::error::Failure;
 use crate::value::Param::{Any, Int};
-use crate::value::{Elem, List, Value};
+use crate::value::{Elem, List, Made, Value};
 
 pub const TABLE: &[Function] = &[
     v("list", &[], Any, |_, a| Ok(Value::list(a.to_vec()))),
@@ -18,8 +18,8 @@ pub const TABLE: &[Function] = &[
     f("mustFirst", &[Any], |_, a| Ok(need(&a[0], "find first")?.first().cloned().unwrap_or(Value::Nil))),
     f("last", &[Any], |_, a| Ok(need(&a[0], "find last")?.last().cloned().unwrap_or(Value::Nil))),
     f("mustLast", &[Any], |_, a| Ok(need(&a[0], "find last")?.last().cloned().unwrap_or(Value::Nil))),
-    f("rest", &[Any], |_, a| Ok(Value::list(need(&a[0], "find rest")?.into_iter().skip(1).collect()))),
-    f("mustRest", &[Any], |_, a| Ok(Value::list(need(&a[0], "find rest")?.into_iter().skip(1).collect()))),
+    f("rest", &[Any], rest),
+    f("mustRest", &[Any], rest),
     f("initial", &[Any], initial),
     f("mustInitial", &[Any], initial),
     f("reverse", &[Any], |_, a| Ok(Value::list(need(&a[0], "find reverse")?.into_iter().rev().collect()))),
@@ -60,10 +60,14 @@ fn prepend(_: &mut Cx<'_>, args: &[Value]) -> Returned {
     Ok(Value::list(list))
 }
 
+fn rest(_: &mut Cx<'_>, args: &[Value]) -> Returned {
+    let list = need(&args[0], "find rest")?;
+    Ok(if list.is_empty() { Value::nil_list(Elem::Any) } else { Value::list(list[1..].to_vec()) })
+}
+
 fn initial(_: &mut Cx<'_>, args: &[Value]) -> Returned {
     let mut list = need(&args[0], "find initial")?;
-    list.pop();
-    Ok(Value::list(list))
+    Ok(if list.pop().is_none() { Value::nil_list(Elem::Any) } else { Value::list(list) })
 }
 
 fn contains(haystack: &[Value], needle: &Value) -> bool {
@@ -114,7 +118,11 @@ fn slice(_: &mut Cx<'_>, args: &[Value]) -> Returned {
     match (index(1, 0), index(2, list.len())) {
         (Ok(start), Ok(end)) if start <= end && end <= list.len() => {
             let elem = if let Value::List(list) = &args[0] { list.elem } else { Elem::Any };
-            Ok(Value::List(std::rc::Rc::new(List { elem, items: list[start..end].to_vec() })))
+            Ok(Value::List(std::rc::Rc::new(List {
+                elem,
+                made: Made::Yes,
+                items: list[start..end].to_vec(),
+            })))
         }
         _ => Err("reflect.Value.Slice: slice index out of bounds".into()),
     }
@@ -128,15 +136,18 @@ fn concat(_: &mut Cx<'_>, args: &[Value]) -> Returned {
         }
         all.extend(items(list).ok_or_else(|| format!("Cannot concat type {} as list", list.kind()))?);
     }
-    Ok(Value::list(all))
+    Ok(if all.is_empty() { Value::nil_list(Elem::Any) } else { Value::list(all) })
 }
 
 fn chunk(_: &mut Cx<'_>, args: &[Value]) -> Returned {
-    let list = need(&args[1], "chunk")?;
+    if args[1].is_nil() {
+        return Err("runtime error: invalid memory address or nil pointer dereference".into());
+    }
+    let list = items(&args[1]).ok_or_else(|| format!("Cannot chunk type {}", args[1].kind()))?;
     let size = usize::try_from(int(&args[0]))
         .ok()
         .filter(|size| *size > 0)
-        .ok_or("chunk needs a size above zero")?;
+        .ok_or("runtime error: makeslice: len out of range")?;
     let items = list.chunks(size).map(|part| Value::list(part.to_vec())).collect();
-    Ok(Value::List(std::rc::Rc::new(List { elem: Elem::List, items })))
+    Ok(Value::List(std::rc::Rc::new(List { elem: Elem::List, made: Made::Yes, items })))
 }

@@ -4,10 +4,13 @@
 //! them, so that a wrong argument fails with Go's sentence before the function runs.
 
 pub mod builtins;
+pub mod cases;
 pub mod coding;
 pub mod dates;
+pub mod decimals;
 pub mod dicts;
 pub mod durations;
+pub mod goregex;
 pub mod helm;
 pub mod lists;
 pub mod logic;

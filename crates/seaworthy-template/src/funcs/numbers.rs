@@ -1,6 +1,6 @@
 //! Conversion and arithmetic with Sprig's and `cast`'s forgiving rules.
 
-use super::{Function, f, int, string, text, v};
+use super::{Function, decimals, f, int, string, text, v};
 use crate::error::Failure;
 use crate::value::Param::{Any, Float, Int};
 use crate::value::Value;
@@ -25,15 +25,15 @@ pub const TABLE: &[Function] = &[
     v("min", &[Any], Any, |_, a| Ok(Value::Int64(a.iter().map(to_int64).min().unwrap_or(0)))),
     v("maxf", &[Any], Any, |_, a| Ok(Value::Float(a.iter().map(to_float).fold(f64::NEG_INFINITY, f64::max)))),
     v("minf", &[Any], Any, |_, a| Ok(Value::Float(a.iter().map(to_float).fold(f64::INFINITY, f64::min)))),
-    f("add1f", &[Any], |_, a| Ok(decimal(to_float(&a[0]) + 1.0))),
-    v("addf", &[], Any, |_, a| Ok(decimal(a.iter().map(to_float).sum()))),
-    v("subf", &[Any], Any, |_, a| Ok(decimal(a[1..].iter().fold(to_float(&a[0]), |n, b| n - to_float(b))))),
-    v("mulf", &[Any], Any, |_, a| Ok(decimal(a[1..].iter().fold(to_float(&a[0]), |n, b| n * to_float(b))))),
+    f("add1f", &[Any], |_, a| Ok(Value::Float(decimals::add(to_float(&a[0]), 1.0)))),
+    v("addf", &[], Any, |_, a| Ok(folded(0.0, a, decimals::add))),
+    v("subf", &[Any], Any, |_, a| Ok(folded(to_float(&a[0]), &a[1..], decimals::sub))),
+    v("mulf", &[Any], Any, |_, a| Ok(folded(to_float(&a[0]), &a[1..], decimals::mul))),
     v("divf", &[Any], Any, |_, a| {
         if a[1..].iter().any(|b| to_float(b) == 0.0) {
             return Err("decimal division by 0".into());
         }
-        Ok(Value::Float(a[1..].iter().fold(to_float(&a[0]), |n, b| n / to_float(b))))
+        Ok(folded(to_float(&a[0]), &a[1..], decimals::div))
     }),
     f("ceil", &[Any], |_, a| Ok(Value::Float(to_float(&a[0]).ceil()))),
     f("floor", &[Any], |_, a| Ok(Value::Float(to_float(&a[0]).floor()))),
@@ -83,7 +83,7 @@ fn trim_zero_decimal(text: &str) -> &str {
 /// `cast.ToInt64`: anything that cannot be converted is 0.
 pub fn to_int64(value: &Value) -> i64 {
     match value {
-        Value::Int(n) | Value::Int64(n) | Value::Duration(n) => *n,
+        Value::Int(n) | Value::Int64(n) => *n,
         // Go's conversion of an out-of-range float is unspecified; saturating is the least surprising.
         Value::Float(f) => *f as i64,
         Value::Bool(b) => i64::from(*b),
@@ -95,12 +95,23 @@ pub fn to_int64(value: &Value) -> i64 {
 /// `cast.ToFloat64`: anything that cannot be converted is 0.
 pub fn to_float(value: &Value) -> f64 {
     match value {
-        Value::Int(n) | Value::Int64(n) | Value::Duration(n) => *n as f64,
+        Value::Int(n) | Value::Int64(n) => *n as f64,
         Value::Float(f) => *f,
         Value::Bool(b) => f64::from(u8::from(*b)),
-        Value::Str(_) => text(value).parse().unwrap_or(0.0),
+        Value::Str(_) => parse_float(&text(value)).unwrap_or(0.0),
         _ => 0.0,
     }
+}
+
+/// `strconv.ParseFloat`, which lets underscores stand between digits.
+fn parse_float(text: &str) -> Option<f64> {
+    let bytes = text.as_bytes();
+    let between =
+        |i: usize| i > 0 && bytes[i - 1].is_ascii_digit() && bytes.get(i + 1).is_some_and(u8::is_ascii_digit);
+    if bytes.iter().enumerate().any(|(i, byte)| *byte == b'_' && !between(i)) {
+        return None;
+    }
+    text.replace('_', "").parse().ok()
 }
 
 fn divide(args: &[Value], op: fn(i64, i64) -> i64) -> super::Returned {
@@ -110,9 +121,8 @@ fn divide(args: &[Value], op: fn(i64, i64) -> i64) -> super::Returned {
     }
 }
 
-/// Sprig adds and multiplies decimals, not binary floats: 0.1 + 0.2 is 0.3.
-fn decimal(f: f64) -> Value {
-    Value::Float(format!("{f:.15e}").parse::<f64>().ok().filter(|r| ((r - f) / f).abs() < 1e-14).unwrap_or(f))
+fn folded(first: f64, others: &[Value], op: fn(f64, f64) -> f64) -> Value {
+    Value::Float(others.iter().map(to_float).fold(first, op))
 }
 
 fn round(value: f64, places: i64, on: Option<&Value>) -> f64 {

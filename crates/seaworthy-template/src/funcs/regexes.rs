@@ -8,7 +8,7 @@ use regex::bytes::Regex;
 use super::{Cx, Function, Returned, f, int, string, text, yes};
 use crate::error::Failure;
 use crate::value::Param::{Int, Str};
-use crate::value::Value;
+use crate::value::{Elem, Value};
 
 /// Compiled size of one expression.
 const MAX_PROGRAM: usize = 4 << 20;
@@ -42,7 +42,8 @@ fn compile(pattern: &Value) -> Result<Regex, Failure> {
     if let Some(regex) = COMPILED.with_borrow(|known| known.get(&*pattern).cloned()) {
         return Ok(regex);
     }
-    let translated = pattern.replace("\\Z", "\\z").replace("\\pN", "\\p{N}").replace("\\pL", "\\p{L}");
+    let translated = super::goregex::translate(&pattern)
+        .map_err(|reason| Failure::Message(format!("error parsing regexp: {reason}")))?;
     let regex = regex::bytes::RegexBuilder::new(&translated)
         .size_limit(MAX_PROGRAM)
         .build()
@@ -66,9 +67,9 @@ fn limit(value: &Value) -> usize {
 
 fn find_all(_: &mut Cx<'_>, args: &[Value]) -> Returned {
     let regex = compile(&args[0])?;
-    Ok(Value::strings(
-        regex.find_iter(bytes(&args[1])).take(limit(&args[2])).map(|found| found.as_bytes().to_vec()),
-    ))
+    let found = regex.find_iter(bytes(&args[1])).take(limit(&args[2]));
+    let found: Vec<Vec<u8>> = found.map(|found| found.as_bytes().to_vec()).collect();
+    Ok(if found.is_empty() { Value::nil_list(Elem::Str) } else { Value::strings(found) })
 }
 
 fn replace_all(_: &mut Cx<'_>, args: &[Value]) -> Returned {
@@ -100,7 +101,7 @@ fn split(_: &mut Cx<'_>, args: &[Value]) -> Returned {
     let (regex, text) = (compile(&args[0])?, bytes(&args[1]));
     let limit = limit(&args[2]);
     if limit == 0 {
-        return Ok(Value::strings(Vec::<Vec<u8>>::new()));
+        return Ok(Value::nil_list(Elem::Str));
     }
     if text.is_empty() {
         return Ok(Value::strings([text]));

@@ -1,6 +1,6 @@
 //! Sprig's strings: trimming, cases, quoting, indentation, splitting, joining.
 
-use super::{Cx, Function, Returned, f, int, items, string, strval, text, v, yes};
+use super::{Cx, Function, Returned, cases, f, int, items, string, strval, text, v, yes};
 use crate::gofmt;
 use crate::value::Param::{Any, Int, Str};
 use crate::value::{Map, MapType, Value};
@@ -25,11 +25,11 @@ pub const TABLE: &[Function] = &[
     f("title", &[Str], |_, a| string(title(&text(&a[0])))),
     f("untitle", &[Str], |_, a| string(each_word(&text(&a[0]), lower))),
     f("swapcase", &[Str], |_, a| string(swapcase(&text(&a[0])))),
-    f("snakecase", &[Str], |_, a| string(delimited(&text(&a[0]), '_'))),
-    f("kebabcase", &[Str], |_, a| string(delimited(&text(&a[0]), '-'))),
-    f("camelcase", &[Str], |_, a| string(camelcase(&text(&a[0])))),
+    f("snakecase", &[Str], |_, a| string(cases::delimited(&text(&a[0]), '_'))),
+    f("kebabcase", &[Str], |_, a| string(cases::delimited(&text(&a[0]), '-'))),
+    f("camelcase", &[Str], |_, a| string(cases::pascal(&text(&a[0])))),
     f("initials", &[Str], |_, a| {
-        string(text(&a[0]).split_whitespace().filter_map(|word| word.chars().next()).collect::<String>())
+        string(text(&a[0]).split_whitespace().map(|word| char::from(word.as_bytes()[0])).collect::<String>())
     }),
     f("nospace", &[Str], |_, a| string(text(&a[0]).split_whitespace().collect::<String>())),
     f("trunc", &[Int, Str], |_, a| string(trunc(int(&a[0]), bytes(&a[1])))),
@@ -77,7 +77,7 @@ fn trim_all(set: &str, text: &str) -> String {
 }
 
 /// Go maps one character to one character.
-fn upper(c: char) -> char {
+pub fn upper(c: char) -> char {
     let mut mapped = c.to_uppercase();
     match (mapped.next(), mapped.next()) {
         (Some(one), None) => one,
@@ -85,12 +85,23 @@ fn upper(c: char) -> char {
     }
 }
 
-fn lower(c: char) -> char {
+pub fn lower(c: char) -> char {
     c.to_lowercase().next().unwrap_or(c)
 }
 
 fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
+}
+
+/// Four letters of Unicode have a form for the beginning of a word.
+fn title_letter(c: char) -> char {
+    match c {
+        'Ǆ' | 'ǅ' | 'ǆ' => 'ǅ',
+        'Ǉ' | 'ǈ' | 'ǉ' => 'ǈ',
+        'Ǌ' | 'ǋ' | 'ǌ' => 'ǋ',
+        'Ǳ' | 'ǲ' | 'ǳ' => 'ǲ',
+        c => upper(c),
+    }
 }
 
 /// `strings.Title`: a letter after anything that separates words.
@@ -104,7 +115,7 @@ fn title(text: &str) -> String {
                 !previous.is_alphanumeric() && previous.is_whitespace()
             };
             previous = c;
-            if separated { upper(c) } else { c }
+            if separated { title_letter(c) } else { c }
         })
         .collect()
 }
@@ -134,42 +145,6 @@ fn swapcase(text: &str) -> String {
             swapped
         })
         .collect()
-}
-
-/// `HTTPServer v2` becomes `http_server_v2`.
-fn delimited(text: &str, delimiter: char) -> String {
-    let chars: Vec<char> = text.chars().collect();
-    let mut out = String::with_capacity(text.len() + 8);
-    for (i, &c) in chars.iter().enumerate() {
-        if matches!(c, '_' | '-' | ' ') || c.is_whitespace() {
-            out.push(delimiter);
-            continue;
-        }
-        let previous = i.checked_sub(1).map(|i| chars[i]);
-        let next_lower = chars.get(i + 1).is_some_and(|c| c.is_lowercase());
-        let boundary = previous.is_some_and(|p| {
-            c.is_uppercase() && (p.is_lowercase() || p.is_numeric() || (p.is_uppercase() && next_lower))
-        });
-        if boundary && !out.ends_with(delimiter) {
-            out.push(delimiter);
-        }
-        out.push(lower(c));
-    }
-    out
-}
-
-fn camelcase(text: &str) -> String {
-    let mut start = true;
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, '_' | '-' | ' ') {
-            start = true;
-            continue;
-        }
-        out.push(if start { upper(c) } else { c });
-        start = false;
-    }
-    out
 }
 
 fn trunc(count: i64, text: &[u8]) -> &[u8] {

@@ -1,6 +1,7 @@
 //! URLs taken apart, put together and escaped.
 
 use super::{Function, Returned, f, map, string, text};
+use crate::gofmt::quote;
 use crate::value::Param::{Map as MapParam, Str};
 use crate::value::{Map, Value};
 
@@ -49,6 +50,9 @@ fn parse(url: &str) -> Returned {
     if rest.starts_with(':') {
         return Err(format!("unable to parse url: parse \"{url}\": missing protocol scheme").into());
     }
+    if let Some(reason) = refusal(rest, fragment) {
+        return Err(format!("unable to parse url: parse {}: {reason}", quote(url.as_bytes())).into());
+    }
     let (scheme, rest) = scheme_end.map_or(("", rest), |at| (&rest[..at], &rest[at + 1..]));
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let mut parts = Parts { scheme: scheme.to_ascii_lowercase(), query: query.into(), ..Parts::default() };
@@ -64,6 +68,52 @@ fn parse(url: &str) -> Returned {
         parts.path = percent_decode(rest);
     }
     Ok(parts.into_value())
+}
+
+/// What Go's parser stumbles over, in its words.
+fn refusal(rest: &str, fragment: &str) -> Option<String> {
+    if rest.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
+        return Some("net/url: invalid control character in URL".into());
+    }
+    let (head, _) = rest.split_once('?').unwrap_or((rest, ""));
+    if let Some((_, authority)) = head.split_once("//") {
+        let host = authority.split('/').next().unwrap_or_default().rsplit('@').next().unwrap_or_default();
+        if let Some(c) = host.chars().find(|c| " <>\"^`{|}\\".contains(*c)) {
+            return Some(format!("invalid character {} in host name", quote(c.to_string().as_bytes())));
+        }
+        if let Some((_, port)) = host.rsplit_once(':').filter(|(_, port)| !port.contains(']'))
+            && !port.bytes().all(|byte| byte.is_ascii_digit())
+        {
+            return Some(format!("invalid port {} after host", quote(format!(":{port}").as_bytes())));
+        }
+    } else if !head.starts_with('/') && head.split('/').next().is_some_and(|first| first.contains(':')) {
+        let scheme = head.split(':').next().unwrap_or_default();
+        let fits = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+        if !fits {
+            return Some("first path segment in URL cannot contain colon".into());
+        }
+    }
+    [head, fragment].into_iter().find_map(bad_escape)
+}
+
+/// `%zz`: an escape that is none.
+fn bad_escape(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let is_hex = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_hexdigit);
+    let at = (0..bytes.len()).find(|at| bytes[*at] == b'%' && !(is_hex(at + 1) && is_hex(at + 2)))?;
+    let shown = String::from_utf8_lossy(&bytes[at..bytes.len().min(at + 3)]).into_owned();
+    Some(format!("invalid URL escape {}", quote(shown.as_bytes())))
+}
+
+/// `url.EscapedPath`: what a path may not hold is written as `%20`.
+fn escaped_path(path: &str) -> String {
+    let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~$&+,/:;=@".contains(&byte);
+    let valid = bad_escape(path).is_none() && path.bytes().all(|b| keep(b) || b"!'()*[]%".contains(&b));
+    if valid && path.contains(['!', '\'', '(', ')', '*', '[', ']']) {
+        return path.to_owned();
+    }
+    path.bytes().map(|b| if keep(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
 #[derive(Default)]
@@ -134,7 +184,7 @@ fn join(parts: &Map) -> Returned {
         if !path.is_empty() && !path.starts_with('/') && !host.is_empty() {
             out.push('/');
         }
-        out.push_str(&path);
+        out.push_str(&escaped_path(&path));
     }
     if !query.is_empty() {
         out.push('?');

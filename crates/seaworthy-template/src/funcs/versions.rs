@@ -8,22 +8,30 @@ use crate::value::{Object, Value};
 
 pub const TABLE: &[Function] = &[
     f("semver", &[Str], |_, a| {
-        Version::parse(&text(&a[0]))
+        let version = text(&a[0]);
+        Version::parse(&version)
             .map(|version| Value::Object(Rc::new(version)))
-            .ok_or_else(|| "invalid semantic version".into())
+            .ok_or_else(|| refusal(&version).into())
     }),
     f("semverCompare", &[Str, Str], |_, a| {
-        let constraint = text(&a[0]);
-        let groups = Constraint::parse(&constraint)
-            .ok_or_else(|| format!("improper constraint: {}", crate::gofmt::quote(constraint.as_bytes())))?;
+        let groups = Constraint::parse(&text(&a[0]))
+            .map_err(|group| format!("improper constraint: {}", crate::gofmt::quote(group.as_bytes())))?;
         let version = Version::parse(&text(&a[1])).ok_or("invalid semantic version")?;
         yes(groups.matches(&version))
     }),
 ];
 
+/// Masterminds' sentence for what is no version.
+fn refusal(text: &str) -> &'static str {
+    let suffix = text.split_once('-').map_or("", |(_, rest)| rest.split('+').next().unwrap_or_default());
+    let padded =
+        |part: &str| part.len() > 1 && part.starts_with('0') && part.bytes().all(|b| b.is_ascii_digit());
+    if suffix.split('.').any(padded) { "version segment starts with 0" } else { "invalid semantic version" }
+}
+
 /// Whether `version` lies in `constraint`; `None` when either cannot be read.
 pub fn matches(constraint: &str, version: &str) -> Option<bool> {
-    Some(Constraint::parse(constraint)?.matches(&Version::parse(version)?))
+    Some(Constraint::parse(constraint).ok()?.matches(&Version::parse(version)?))
 }
 
 /// The order of two versions by precedence; `None` when either cannot be read.
@@ -33,7 +41,7 @@ pub fn compare(a: &str, b: &str) -> Option<std::cmp::Ordering> {
 
 /// Whether a constraint can be read at all.
 pub fn is_constraint(text: &str) -> bool {
-    Constraint::parse(text).is_some()
+    Constraint::parse(text).is_ok()
 }
 
 /// A version as written and as compared; missing parts are zero.
@@ -61,6 +69,29 @@ impl Version {
     }
 }
 
+impl Version {
+    /// A new version with one part counted up or replaced.
+    fn changed(&self, name: &str, argument: &str) -> super::Returned {
+        let v = &self.parsed;
+        let release = v.pre.is_empty();
+        let text = match name {
+            "IncMajor" => format!("{}.0.0", v.major + 1),
+            "IncMinor" => format!("{}.{}.0", v.major, v.minor + 1),
+            // A pre-release of a version comes before it: counting up arrives there.
+            "IncPatch" => format!("{}.{}.{}", v.major, v.minor, v.patch + u64::from(release)),
+            "SetPrerelease" => {
+                let build = if v.build.is_empty() { String::new() } else { format!("+{}", v.build) };
+                format!("{}.{}.{}-{argument}{build}", v.major, v.minor, v.patch)
+            }
+            _ => format!("{}+{argument}", v.to_string().split('+').next().unwrap_or_default()),
+        };
+        let prefix = if self.original.starts_with('v') { "v" } else { "" };
+        Version::parse(&format!("{prefix}{text}"))
+            .map(|version| Value::Object(Rc::new(version)))
+            .ok_or_else(|| "invalid semantic version".into())
+    }
+}
+
 impl Object for Version {
     fn type_name(&self) -> &'static str {
         "*semver.Version"
@@ -73,7 +104,11 @@ impl Object for Version {
     fn method(&self, name: &str) -> Option<&'static [Param]> {
         match name {
             "Major" | "Minor" | "Patch" | "Prerelease" | "Metadata" | "Original" | "String" => Some(&[]),
-            "Compare" | "Equal" | "LessThan" | "GreaterThan" => Some(&[Param::Any]),
+            "IncMajor" | "IncMinor" | "IncPatch" => Some(&[]),
+            "Compare" | "Equal" | "LessThan" | "GreaterThan" | "LessThanEqual" | "GreaterThanEqual" => {
+                Some(&[Param::Object("*semver.Version")])
+            }
+            "SetPrerelease" | "SetMetadata" => Some(&[Param::Str]),
             _ => None,
         }
     }
@@ -81,7 +116,7 @@ impl Object for Version {
     fn call(&self, name: &str, args: &[Value]) -> super::Returned {
         let v = &self.parsed;
         let other = || -> Result<Version, crate::error::Failure> {
-            let text = args.first().map(text).unwrap_or_default();
+            let text = args.first().map(|arg| text(&arg.plain()).into_owned()).unwrap_or_default();
             Version::parse(&text).ok_or_else(|| "invalid semantic version".into())
         };
         Ok(match name {
@@ -95,7 +130,10 @@ impl Object for Version {
             "Equal" => Value::Bool(v.cmp_precedence(&other()?.parsed).is_eq()),
             "LessThan" => Value::Bool(v.cmp_precedence(&other()?.parsed).is_lt()),
             "GreaterThan" => Value::Bool(v.cmp_precedence(&other()?.parsed).is_gt()),
-            _ => Value::str(v.to_string()),
+            "LessThanEqual" => Value::Bool(v.cmp_precedence(&other()?.parsed).is_le()),
+            "GreaterThanEqual" => Value::Bool(v.cmp_precedence(&other()?.parsed).is_ge()),
+            "String" => Value::str(v.to_string()),
+            _ => self.changed(name, &args.first().map(text).unwrap_or_default())?,
         })
     }
 
@@ -125,9 +163,10 @@ struct Comparison {
 const OPERATORS: [&str; 11] = [">=", "=>", "<=", "=<", "!=", "~>", ">", "<", "=", "~", "^"];
 
 impl Constraint {
-    fn parse(text: &str) -> Option<Constraint> {
-        let groups = text.split("||").map(parse_group).collect::<Option<_>>()?;
-        Some(Constraint { groups })
+    /// The constraint, or the alternative that is none.
+    fn parse(text: &str) -> Result<Constraint, &str> {
+        let groups = text.split("||").map(|group| parse_group(group).ok_or(group));
+        Ok(Constraint { groups: groups.collect::<Result<_, _>>()? })
     }
 
     fn matches(&self, version: &Version) -> bool {
@@ -155,7 +194,7 @@ fn parse_group(text: &str) -> Option<Vec<Comparison>> {
         }
     }
     if words.is_empty() {
-        words.push("*".into());
+        return None;
     }
     let mut group = Vec::new();
     for word in words {

@@ -48,7 +48,7 @@ fn print_below(value: &Value, out: &mut Vec<u8>, depth: usize) {
             }
             out.push(b']');
         }
-        Value::Time(time) => out.extend_from_slice(crate::funcs::dates::display(*time).as_bytes()),
+        Value::Time(time) => out.extend_from_slice(crate::funcs::dates::display(time).as_bytes()),
         Value::Duration(nanos) => out.extend_from_slice(go_duration::display(*nanos).as_bytes()),
         Value::Object(object) => match object.formatted() {
             Some(text) => out.extend_from_slice(text.as_bytes()),

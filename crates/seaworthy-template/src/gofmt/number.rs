@@ -110,3 +110,24 @@ fn general(f: f64, places: usize) -> String {
         positional(digits, exponent)
     }
 }
+
+/// `%x` of a float: `0x1.8p+00`.
+pub fn float_hex(f: f64) -> String {
+    if let Some(text) = special(f) {
+        return text.to_owned();
+    }
+    if f == 0.0 {
+        return signed(f, "0x0p+00".into());
+    }
+    let (mut exponent, mut mantissa) = (((f.to_bits() >> 52) & 0x7ff) as i32 - 1023, f.to_bits() << 12);
+    if exponent == -1023 {
+        // Subnormal numbers are shown as if they were normal.
+        let zeros = mantissa.leading_zeros();
+        (exponent, mantissa) = (exponent - zeros as i32, mantissa.checked_shl(zeros + 1).unwrap_or(0));
+    }
+    let digits = format!("{mantissa:016x}");
+    let digits = digits.trim_end_matches('0');
+    let point = if digits.is_empty() { "" } else { "." };
+    let sign = if exponent < 0 { '-' } else { '+' };
+    signed(f, format!("0x1{point}{digits}p{sign}{:02}", exponent.abs()))
+}

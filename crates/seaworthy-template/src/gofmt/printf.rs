@@ -15,6 +15,8 @@ struct Spec {
     zero: bool,
     width: Option<usize>,
     precision: Option<usize>,
+    /// An argument was chosen by its number: `%[2]d`.
+    reordered: bool,
 }
 
 /// `fmt.Sprint`: a space between operands when neither is a string.
@@ -32,8 +34,7 @@ pub fn sprint(args: &[Value]) -> Vec<u8> {
 /// `fmt.Sprintf`, including what Go prints for verbs that do not fit their operand.
 pub fn sprintf(format: &[u8], args: &[Value]) -> Vec<u8> {
     let mut out = Vec::with_capacity(format.len());
-    let mut next = 0;
-    let mut at = 0;
+    let (mut next, mut at, mut reordered) = (0, 0, false);
     while at < format.len() {
         if format[at] != b'%' {
             out.push(format[at]);
@@ -42,6 +43,7 @@ pub fn sprintf(format: &[u8], args: &[Value]) -> Vec<u8> {
         }
         let (spec, verb, end) = parse_spec(format, at + 1, args, &mut next);
         at = end;
+        reordered |= spec.reordered;
         match (verb, args.get(next)) {
             (None, _) => out.extend_from_slice(b"%!(NOVERB)"),
             (Some('%'), _) => out.push(b'%'),
@@ -52,7 +54,7 @@ pub fn sprintf(format: &[u8], args: &[Value]) -> Vec<u8> {
             }
         }
     }
-    if next < args.len() {
+    if next < args.len() && !reordered {
         out.extend_from_slice(b"%!(EXTRA ");
         for (i, arg) in args[next..].iter().enumerate() {
             if i > 0 {
@@ -82,16 +84,33 @@ fn parse_spec(format: &[u8], mut at: usize, args: &[Value], next: &mut usize) ->
         }
         at += 1;
     }
+    spec.reordered |= argument_number(format, &mut at, next);
     spec.width = count(format, &mut at, args, next);
     if format.get(at) == Some(&b'.') {
         at += 1;
         spec.precision = Some(count(format, &mut at, args, next).unwrap_or(0));
     }
+    spec.reordered |= argument_number(format, &mut at, next);
     let verb = format.get(at..).and_then(|rest| {
         let text = rest.utf8_chunks().next()?.valid();
         text.chars().next()
     });
     (spec, verb, at + verb.map_or(0, char::len_utf8))
+}
+
+/// `[2]`: the next argument is the second.
+fn argument_number(format: &[u8], at: &mut usize, next: &mut usize) -> bool {
+    let Some(rest) = format.get(*at..).and_then(|rest| rest.strip_prefix(b"[")) else { return false };
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let number = std::str::from_utf8(&rest[..digits]).ok().and_then(|text| text.parse::<usize>().ok());
+    match number {
+        Some(number) if number > 0 && rest.get(digits) == Some(&b']') => {
+            *next = number - 1;
+            *at += digits + 2;
+            true
+        }
+        _ => false,
+    }
 }
 
 fn count(format: &[u8], at: &mut usize, args: &[Value], next: &mut usize) -> Option<usize> {
@@ -144,7 +163,7 @@ fn verb_text(verb: char, spec: &Spec, arg: &Value) -> Vec<u8> {
         Value::Absent | Value::Nil if verb == 'v' => b"<nil>".to_vec(),
         Value::Absent | Value::Nil => format!("%!{verb}(<nil>)").into_bytes(),
         Value::List(list) => {
-            let parts: Vec<_> = list.items.iter().map(|item| verb_text(verb, spec, item)).collect();
+            let parts: Vec<_> = list.items.iter().map(|item| inner_text(verb, spec, item)).collect();
             [b"[".as_slice(), &parts.join(&b' '), b"]"].concat()
         }
         Value::Map(map) if verb != 'p' => {
@@ -153,7 +172,7 @@ fn verb_text(verb: char, spec: &Spec, arg: &Value) -> Vec<u8> {
                 .iter()
                 .map(|(key, value)| {
                     let key = verb_text(verb, spec, &Value::str(key.as_bytes()));
-                    [key, b":".to_vec(), verb_text(verb, spec, value)].concat()
+                    [key, b":".to_vec(), inner_text(verb, spec, value)].concat()
                 })
                 .collect();
             [b"map[".as_slice(), &parts.join(&b' '), b"]"].concat()
@@ -169,6 +188,36 @@ fn verb_text(verb: char, spec: &Spec, arg: &Value) -> Vec<u8> {
     }
 }
 
+/// An element of a list or map; a nil one has no verb.
+fn inner_text(verb: char, spec: &Spec, value: &Value) -> Vec<u8> {
+    if value.is_nil() { b"<nil>".to_vec() } else { verb_text(verb, spec, value) }
+}
+
+fn hex_text(bytes: &[u8], upper: bool, spec: &Spec) -> Vec<u8> {
+    let digit = |byte: &u8| if upper { format!("{byte:02X}") } else { format!("{byte:02x}") };
+    let prefix = match (spec.sharp, upper) {
+        (true, true) => "0X",
+        (true, false) => "0x",
+        _ => "",
+    };
+    let separator = if spec.space { format!(" {prefix}") } else { String::new() };
+    let digits = bytes.iter().map(digit).collect::<Vec<_>>().join(&separator);
+    if digits.is_empty() { Vec::new() } else { format!("{prefix}{digits}").into_bytes() }
+}
+
+/// `%+q`: nothing but ASCII.
+fn ascii_quote(bytes: &[u8]) -> Vec<u8> {
+    let mut out = String::new();
+    for c in quote(bytes).chars() {
+        match u32::from(c) {
+            code if code < 0x80 => out.push(c),
+            code if code < 0x10000 => out.push_str(&format!("\\u{code:04x}")),
+            code => out.push_str(&format!("\\U{code:08x}")),
+        }
+    }
+    out.into_bytes()
+}
+
 fn scalar_text(verb: char, spec: &Spec, arg: &Value) -> Vec<u8> {
     let bad = || {
         let mut out = format!("%!{verb}({}=", arg.type_name()).into_bytes();
@@ -181,6 +230,10 @@ fn scalar_text(verb: char, spec: &Spec, arg: &Value) -> Vec<u8> {
         (Value::Int(n) | Value::Int64(n) | Value::Duration(n), _) => {
             integer(verb, spec, *n).map_or_else(bad, String::into_bytes)
         }
+        (Value::Float(f), 'x' | 'X') => {
+            let text = super::number::float_hex(*f);
+            if verb == 'X' { text.to_uppercase().into_bytes() } else { text.into_bytes() }
+        }
         (Value::Float(f), 'v' | 'g' | 'G' | 'e' | 'E' | 'f' | 'F') => {
             let places = match verb {
                 'e' | 'E' | 'f' | 'F' => Some(spec.precision.unwrap_or(6)),
@@ -190,6 +243,7 @@ fn scalar_text(verb: char, spec: &Spec, arg: &Value) -> Vec<u8> {
             let sign = if spec.plus && !text.starts_with(['-', '+']) { "+" } else { "" };
             format!("{sign}{text}").into_bytes()
         }
+        (Value::Bytes(_), 'v') => print(arg),
         (Value::Str(s) | Value::Bytes(s), 's' | 'v') => match spec.precision {
             Some(places) => String::from_utf8_lossy(s).chars().take(places).collect::<String>().into_bytes(),
             None if spec.sharp && verb == 'v' => quote(s).into_bytes(),
@@ -198,13 +252,9 @@ fn scalar_text(verb: char, spec: &Spec, arg: &Value) -> Vec<u8> {
         (Value::Str(s) | Value::Bytes(s), 'q') if spec.sharp && !s.contains(&b'`') => {
             [b"`", &s[..], b"`"].concat()
         }
+        (Value::Str(s) | Value::Bytes(s), 'q') if spec.plus => ascii_quote(s),
         (Value::Str(s) | Value::Bytes(s), 'q') => quote(s).into_bytes(),
-        (Value::Str(s) | Value::Bytes(s), 'x') => {
-            s.iter().flat_map(|b| format!("{b:02x}").into_bytes()).collect()
-        }
-        (Value::Str(s) | Value::Bytes(s), 'X') => {
-            s.iter().flat_map(|b| format!("{b:02X}").into_bytes()).collect()
-        }
+        (Value::Str(s) | Value::Bytes(s), 'x' | 'X') => hex_text(s, verb == 'X', spec),
         _ => bad(),
     }
 }

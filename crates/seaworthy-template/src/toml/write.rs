@@ -5,11 +5,9 @@ use std::rc::Rc;
 use crate::gofmt;
 use crate::value::{MAX_VALUE_DEPTH, Value};
 
-/// The document for a map; anything else has no TOML form at the top.
+/// The document for a map; anything else is written like the value of a key.
 pub fn write(value: &Value) -> Result<String, String> {
-    let Value::Map(map) = value.plain() else {
-        return Err("toml: top-level values must be Go maps or structs".into());
-    };
+    let Value::Map(map) = value.plain() else { return inline(value, 0) };
     let mut out = String::new();
     table(&map.snapshot(), &mut Vec::new(), &mut out)?;
     Ok(out)
@@ -30,17 +28,18 @@ fn table(entries: &Entries, path: &mut Vec<String>, out: &mut String) -> Result<
         path.push(key(name));
         let header = path.join(".");
         let indent = "  ".repeat(path.len() - 1);
-        if !out.is_empty() {
-            out.push('\n');
-        }
         match value.plain() {
             Value::Map(map) => {
+                // Only tables at the top stand apart.
+                if path.len() == 1 && !out.is_empty() {
+                    out.push('\n');
+                }
                 out.push_str(&format!("{indent}[{header}]\n"));
                 table(&map.snapshot(), path, out)?;
             }
             Value::List(list) => {
-                for (i, item) in list.items.iter().enumerate() {
-                    if i > 0 {
+                for item in &list.items {
+                    if !out.is_empty() {
                         out.push('\n');
                     }
                     out.push_str(&format!("{indent}[[{header}]]\n"));
@@ -72,7 +71,22 @@ fn key(name: &str) -> String {
 }
 
 fn quote(text: &str) -> String {
-    gofmt::quote(text.as_bytes())
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\x08' => out.push_str("\\b"),
+            '\t' => out.push_str("\\t"),
+            '\n' => out.push_str("\\n"),
+            '\x0c' => out.push_str("\\f"),
+            '\r' => out.push_str("\\r"),
+            '\0'..='\x1f' | '\x7f' => out.push_str(&format!("\\u{:04x}", c as u32)),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
 }
 
 fn inline(value: &Value, depth: usize) -> Result<String, String> {
@@ -82,8 +96,8 @@ fn inline(value: &Value, depth: usize) -> Result<String, String> {
     Ok(match value.plain() {
         Value::Str(bytes) => quote(&String::from_utf8_lossy(&bytes)),
         Value::Float(f) => {
-            let text = gofmt::float_with(f, 'f', None);
-            if text.contains(['.', 'N', 'I']) { text.to_lowercase() } else { format!("{text}.0") }
+            let text = gofmt::float_g(f);
+            if text.contains(['.', 'e', 'N', 'I']) { text.to_lowercase() } else { format!("{text}.0") }
         }
         Value::List(list) => {
             let items =
@@ -98,7 +112,9 @@ fn inline(value: &Value, depth: usize) -> Result<String, String> {
                 .collect::<Result<Vec<_>, String>>()?;
             format!("{{{}}}", entries.join(", "))
         }
-        Value::Absent | Value::Nil => return Err("toml: array can't contain nil value".into()),
+        Value::Time(time) => crate::funcs::dates::toml(&time),
+        duration @ Value::Duration(_) => quote(&String::from_utf8_lossy(&gofmt::print(&duration))),
+        Value::Absent | Value::Nil => return Err("toml: cannot encode array with nil element".into()),
         other => String::from_utf8_lossy(&gofmt::print(&other)).into_owned(),
     })
 }

@@ -3,11 +3,13 @@
 //! Reading yields `serde_json::Value` and is bounded in size, depth and alias expansion. Writing prints what
 //! Go's encoder prints, byte for byte. The one place that knows YAML; charts, values and manifests use it too.
 
+mod fault;
 mod read;
 mod resolve;
 mod write;
 
-pub use read::{Error, Limits, read, read_with, split_documents};
+pub use fault::{Error, Stage};
+pub use read::{Limits, read, read_with, split_documents};
 pub use resolve::{Scalar, resolve};
 pub use write::{write, write_json, write_pretty};
 

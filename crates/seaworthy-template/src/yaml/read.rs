@@ -1,10 +1,12 @@
 //! YAML text to JSON values, bounded in size, depth and alias expansion.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
 use serde_json::{Map, Number, Value};
 
+use super::fault::{Error, Stage};
 use super::resolve::{Scalar, resolve};
 
 /// What one document may consume.
@@ -22,15 +24,6 @@ impl Default for Limits {
     }
 }
 
-/// Why a document was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    #[error("yaml: line {line}: {message}")]
-    Syntax { line: usize, message: String },
-    #[error("yaml: the document exceeds the limit of {limit} {what}")]
-    Limit { what: &'static str, limit: usize },
-}
-
 /// Reads the first document; an empty text is `null`.
 pub fn read(text: &str) -> Result<Value, Error> {
     read_with(text, Limits::default())
@@ -41,20 +34,139 @@ pub fn read_with(text: &str, limits: Limits) -> Result<Value, Error> {
     if text.len() > limits.bytes {
         return Err(Error::Limit { what: "bytes", limit: limits.bytes });
     }
-    let mut builder =
-        Builder { limits, nodes: 0, stack: Vec::new(), anchors: HashMap::new(), result: None, line: 1 };
+    let mut text = Cow::Borrowed(text);
+    for _ in 0..MAX_REPAIRS {
+        match read_once(&text, limits) {
+            Err(Stopped::Indentation(mark)) => text = Cow::Owned(indented(&text, mark)),
+            Err(Stopped::Fault(fault)) => return Err(fault),
+            Ok(value) => return Ok(value),
+        }
+    }
+    Err(Error::Limit { what: "lines that end a flow collection left of where it began", limit: MAX_REPAIRS })
+}
+
+/// How many lines may be moved to the right before the document is refused.
+const MAX_REPAIRS: usize = 100;
+
+/// Blanks that put a line to the right of any honest indentation.
+const MARGIN: usize = 200;
+
+enum Stopped {
+    Fault(Error),
+    /// YAML 1.2 wants a continued flow collection or quoted text indented; go-yaml does not care.
+    Indentation(Mark),
+}
+
+/// The first line that has to move.
+#[derive(Clone, Copy)]
+struct Mark {
+    line: usize,
+}
+
+impl From<Error> for Stopped {
+    fn from(fault: Error) -> Self {
+        Stopped::Fault(fault)
+    }
+}
+
+/// The text with one more line moved to the right; blanks there mean nothing to the reader.
+fn indented(text: &str, mark: Mark) -> String {
+    let margin = " ".repeat(MARGIN);
+    let mut out = String::with_capacity(text.len() + MARGIN);
+    let mut done = false;
+    for (i, line) in text.split_inclusive('\n').enumerate() {
+        if !done && i + 1 >= mark.line && !line.trim().is_empty() && !line.starts_with(&margin) {
+            out.push_str(&margin);
+            done = true;
+        }
+        out.push_str(line);
+    }
+    out
+}
+
+fn read_once(text: &str, limits: Limits) -> Result<Value, Stopped> {
+    let mut builder = Builder {
+        limits,
+        nodes: 0,
+        stack: Vec::new(),
+        anchors: HashMap::new(),
+        result: None,
+        line: 1,
+        tabs: Tabs::of(text),
+    };
     for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|error| Error::Syntax {
-            line: error.marker().line().max(1),
-            message: error.info().to_owned(),
-        })?;
+        let (event, span) = match event {
+            Ok(event) => event,
+            Err(error) => return Err(stopped(&error, text)),
+        };
         builder.line = span.start.line();
         if matches!(event, Event::DocumentEnd) {
             break;
         }
+        builder.tabs.check(&event, span.start.line(), span.start.col())?;
         builder.event(event)?;
     }
     Ok(builder.result.unwrap_or(Value::Null))
+}
+
+fn stopped(error: &ScanError, text: &str) -> Stopped {
+    let line = error.marker().line();
+    match error.info() {
+        "invalid indentation" | "invalid indentation in flow construct" => {
+            Stopped::Indentation(Mark { line })
+        }
+        "invalid indentation in quoted scalar" => Stopped::Indentation(Mark { line: line + 1 }),
+        _ => Stopped::Fault(Error::of_parser(error, text)),
+    }
+}
+
+/// go-yaml takes no tab before the first token of a line, but inside `[]` and `{}`.
+struct Tabs {
+    /// Lines (from 1) that begin with blanks of which one is a tab, and how many blanks those are.
+    lines: HashMap<usize, usize>,
+    source: Vec<String>,
+    /// For each open collection: whether it is a flow collection.
+    open: Vec<bool>,
+}
+
+impl Tabs {
+    fn of(text: &str) -> Self {
+        let mut lines = HashMap::new();
+        if text.contains('\t') {
+            for (i, line) in text.lines().enumerate() {
+                let blanks = line.len() - line.trim_start_matches([' ', '\t']).len();
+                if line[..blanks].contains('\t') {
+                    lines.insert(i + 1, blanks);
+                }
+            }
+        }
+        let source = if lines.is_empty() { Vec::new() } else { text.lines().map(str::to_owned).collect() };
+        Tabs { lines, source, open: Vec::new() }
+    }
+
+    fn check(&mut self, event: &Event<'_>, line: usize, column: usize) -> Result<(), Error> {
+        if self.lines.is_empty() {
+            return Ok(());
+        }
+        match event {
+            Event::SequenceEnd | Event::MappingEnd => {
+                self.open.pop();
+                return Ok(());
+            }
+            Event::Scalar(..) | Event::SequenceStart(..) | Event::MappingStart(..) | Event::Alias(_) => {}
+            _ => return Ok(()),
+        }
+        let in_flow = self.open.last().copied().unwrap_or(false);
+        if !in_flow && self.lines.get(&line) == Some(&column) {
+            let message = "found character that cannot start any token".to_owned();
+            return Err(Error::Syntax { line, message, stage: Stage::Scanner });
+        }
+        if matches!(event, Event::SequenceStart(..) | Event::MappingStart(..)) {
+            let first = self.source.get(line.wrapping_sub(1)).and_then(|text| text.chars().nth(column));
+            self.open.push(in_flow || matches!(first, Some('[' | '{')));
+        }
+        Ok(())
+    }
 }
 
 /// Splits a stream at lines that start with `---`, as Kubernetes' readers do; blank parts are left out.
@@ -97,11 +209,12 @@ struct Builder {
     anchors: HashMap<usize, (Value, usize)>,
     result: Option<Value>,
     line: usize,
+    tabs: Tabs,
 }
 
 impl Builder {
     fn syntax<T>(&self, message: impl Into<String>) -> Result<T, Error> {
-        Err(Error::Syntax { line: self.line, message: message.into() })
+        Err(Error::Syntax { line: self.line, message: message.into(), stage: Stage::Parser })
     }
 
     fn count(&mut self, nodes: usize) -> Result<(), Error> {
@@ -252,7 +365,10 @@ impl Builder {
     fn float(&self, f: f64) -> Result<Value, Error> {
         match Number::from_f64(f) {
             Some(number) => Ok(Value::Number(number)),
-            None => self.syntax(format!("json: unsupported value: {}", crate::gofmt::float_g(f))),
+            None => {
+                let message = format!("json: unsupported value: {}", crate::gofmt::float_g(f));
+                Err(Error::Syntax { line: self.line, message, stage: Stage::Value })
+            }
         }
     }
 

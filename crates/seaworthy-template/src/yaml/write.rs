@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::resolve::{Scalar, resolve};
 use crate::gofmt;
 use crate::json;
-use crate::value::{MAX_VALUE_DEPTH, Value};
+use crate::value::{MAX_VALUE_DEPTH, Made, Value};
 
 /// The column after which a line is broken at the next space.
 const WIDTH: usize = 80;
@@ -15,21 +15,21 @@ const MAX_BYTES: usize = 64 << 20;
 
 /// `yaml.Marshal` of sigs.k8s.io/yaml, with its final newline.
 pub fn write(value: &Value) -> Result<String, String> {
-    emit(value, 0)
+    emit(value, false)
 }
 
 /// The same for a JSON document.
 pub fn write_json(value: &serde_json::Value) -> Result<String, String> {
-    emit(&Value::from_json(value), 0)
+    emit(&Value::from_json(value), false)
 }
 
-/// `toYamlPretty`: lists are indented below their key.
+/// `toYamlPretty`, go-yaml v3: lists are indented below their key, lines are never folded, floats stay floats.
 pub fn write_pretty(value: &Value) -> Result<String, String> {
-    emit(value, 2)
+    emit(value, true)
 }
 
-fn emit(value: &Value, list_indent: usize) -> Result<String, String> {
-    let mut writer = Writer { out: String::new(), list_indent };
+fn emit(value: &Value, pretty: bool) -> Result<String, String> {
+    let mut writer = Writer { out: String::new(), list_indent: if pretty { 2 } else { 0 }, pretty };
     let value = value.plain();
     match &value {
         Value::Map(map) if !map.is_empty() => writer.entries(&map.snapshot(), 0, false, 0)?,
@@ -46,6 +46,7 @@ struct Writer {
     out: String,
     /// Extra columns for a list below a key.
     list_indent: usize,
+    pretty: bool,
 }
 
 impl Writer {
@@ -139,7 +140,9 @@ impl Writer {
     fn scalar(&mut self, value: &Value, indent: usize, key: bool) -> Result<(), String> {
         match value {
             Value::Map(_) => self.out.push_str("{}"),
+            Value::List(list) if list.made == Made::Nil && !self.pretty => self.out.push_str("null"),
             Value::List(_) => self.out.push_str("[]"),
+            Value::Float(f) if self.pretty => self.out.push_str(&pretty_float(*f)),
             Value::Float(f) => self.out.push_str(&float(*f)?),
             Value::Str(bytes) => {
                 let text = String::from_utf8_lossy(bytes);
@@ -161,7 +164,7 @@ impl Writer {
         if text.contains('\n') && shape.block && !key {
             return self.literal(text, indent);
         }
-        let fold = (!key).then_some(indent.max(2));
+        let fold = (!key && !self.pretty).then_some(indent.max(2));
         if plain_type && !text.contains('\n') && shape.plain && !text.is_empty() {
             self.folded(text, fold, |out, c| out.push(c));
         } else if plain_type && !text.contains('\n') && shape.single {
@@ -298,6 +301,15 @@ fn float(f: f64) -> Result<String, String> {
         Scalar::Int(n) => Ok(n.to_string()),
         Scalar::Uint(n) => Ok(n.to_string()),
         _ => Ok(gofmt::float_g(f)),
+    }
+}
+
+fn pretty_float(f: f64) -> String {
+    match f {
+        f if f.is_nan() => ".nan".into(),
+        f if f == f64::INFINITY => ".inf".into(),
+        f if f == f64::NEG_INFINITY => "-.inf".into(),
+        f => gofmt::float_g(f),
     }
 }
 
