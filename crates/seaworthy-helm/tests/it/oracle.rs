@@ -85,6 +85,11 @@ fn yaml_json_and_toml_are_written_and_read_as_helm_does() {
 }
 
 #[test]
+fn keys_certificates_and_passwords_are_sprigs() {
+    check("crypto");
+}
+
+#[test]
 fn the_recordings_are_what_helms_engine_prints_today() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let built = root.join("tools/template-oracle/template-oracle");

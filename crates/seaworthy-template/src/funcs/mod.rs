@@ -6,6 +6,7 @@
 pub mod builtins;
 pub mod cases;
 pub mod coding;
+pub mod crypto;
 pub mod dates;
 pub mod decimals;
 pub mod dicts;
@@ -62,6 +63,7 @@ const fn v(name: &'static str, params: &'static [Param], rest: Param, run: Run) 
 const FAMILIES: &[&[Function]] = &[
     builtins::TABLE,
     coding::TABLE,
+    crypto::TABLE,
     dates::TABLE,
     dicts::TABLE,
     durations::TABLE,

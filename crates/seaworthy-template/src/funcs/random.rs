@@ -1,7 +1,7 @@
-//! Random texts, and the functions that need keys or certificates, which are refused by name.
+//! Random texts and numbers.
 
-use super::{Cx, Function, Returned, f, int, string, v};
-use crate::value::Param::{Any, Int, Str};
+use super::{Function, Returned, f, int, string};
+use crate::value::Param::{Int, Str};
 use crate::value::Value;
 
 pub const TABLE: &[Function] = &[
@@ -31,24 +31,7 @@ pub const TABLE: &[Function] = &[
         }
         string(chars.iter().collect::<String>())
     }),
-    f("bcrypt", &[Str], refused),
-    v("htpasswd", &[Str, Str], Str, refused),
-    f("genPrivateKey", &[Str], refused),
-    f("derivePassword", &[Any, Str, Str, Str, Str], refused),
-    f("buildCustomCert", &[Str, Str], refused),
-    f("genCA", &[Str, Int], refused),
-    f("genCAWithKey", &[Str, Int, Str], refused),
-    f("genSelfSignedCert", &[Str, Any, Any, Int], refused),
-    f("genSelfSignedCertWithKey", &[Str, Any, Any, Int, Str], refused),
-    f("genSignedCert", &[Str, Any, Any, Int, Any], refused),
-    f("genSignedCertWithKey", &[Str, Any, Any, Int, Any, Str], refused),
-    f("encryptAES", &[Str, Str], refused),
-    f("decryptAES", &[Str, Str], refused),
 ];
-
-fn refused(_: &mut Cx<'_>, _: &[Value]) -> Returned {
-    Err("this function needs cryptography that Seaworthy does not carry; create the value with `kubectl create secret` instead".into())
-}
 
 /// The longest random text; longer ones are mistakes.
 const MAX_RANDOM: i64 = 1 << 20;
