@@ -28,6 +28,8 @@ pub struct Chart {
     /// `Chart.lock`, kept for storage only.
     pub lock: Option<Json>,
     pub values: Values,
+    /// `values.yaml` as it was written.
+    pub values_text: Option<Vec<u8>>,
     /// `values.schema.json`
     pub schema: Option<Vec<u8>>,
     pub templates: Vec<File>,
@@ -55,8 +57,10 @@ pub enum Error {
     NotAMap { file: String },
     #[error("`{file}` is not UTF-8 text")]
     NotText { file: String },
-    #[error("chart `{chart}` is invalid: {reason}")]
-    Invalid { chart: String, reason: String },
+    #[error("validation: {0}")]
+    Invalid(String),
+    #[error("cannot pack the chart `{chart}`")]
+    Pack { chart: String, source: std::io::Error },
     #[error("`.helmignore` has a bad pattern `{0}`")]
     Ignore(String),
     #[error("cannot unpack subchart `{subchart}` of `{chart}`")]
@@ -119,7 +123,10 @@ fn assemble(files: Vec<File>, nesting: &mut Nesting<'_>) -> Result<Chart, Error>
         match file.name.as_str() {
             "Chart.yaml" => {}
             "Chart.lock" => chart.lock = Some(yaml(&file)?),
-            "values.yaml" => chart.values = values::load(&file.name, text(&file)?)?,
+            "values.yaml" => {
+                chart.values = values::load(&file.name, text(&file)?)?;
+                chart.values_text = Some(file.data);
+            }
             "values.schema.json" => chart.schema = Some(file.data),
             "requirements.yaml" => {
                 let requirements: Metadata = typed(&file)?;
@@ -139,7 +146,7 @@ fn assemble(files: Vec<File>, nesting: &mut Nesting<'_>) -> Result<Chart, Error>
             _ => chart.files.push(file),
         }
     }
-    chart.validate()?;
+    chart.metadata.validate().map_err(Error::Invalid)?;
     chart.add_subcharts(subcharts, nesting)?;
     Ok(chart)
 }
@@ -149,29 +156,6 @@ impl Chart {
         if self.metadata.api_version == "v1" {
             self.files.push(file);
         }
-    }
-
-    fn validate(&self) -> Result<(), Error> {
-        let metadata = &self.metadata;
-        let reason = match () {
-            () if metadata.name.is_empty() => "chart.metadata.name is required",
-            () if !matches!(metadata.api_version.as_str(), "v1" | "v2") => {
-                "its apiVersion is neither v1 nor v2"
-            }
-            () if matches!(metadata.name.as_str(), "." | "..") => "its name is not a plain name",
-            () if metadata.name != seaworthy_template::path_base(&metadata.name) => {
-                "its name is not a plain name"
-            }
-            () if metadata.version.is_empty() => "chart.metadata.version is required",
-            () if seaworthy_template::version_matches("*-0", &metadata.version).is_none() => {
-                "its version is not a semantic version"
-            }
-            () if !matches!(metadata.kind.as_str(), "" | "application" | "library") => {
-                "its type is neither application nor library"
-            }
-            () => return Ok(()),
-        };
-        Err(Error::Invalid { chart: metadata.name.clone(), reason: reason.into() })
     }
 
     fn add_subcharts(

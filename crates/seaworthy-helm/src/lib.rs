@@ -15,12 +15,17 @@ mod glob;
 mod ignore;
 pub mod limits;
 mod load;
+pub mod lock;
 pub mod manifest;
 mod metadata;
 pub mod names;
 pub mod output;
+pub mod post_render;
 mod render;
+pub mod save;
+mod schema;
 pub mod set;
+pub mod show;
 mod values;
 
 pub use capabilities::{BadVersion, Capabilities};

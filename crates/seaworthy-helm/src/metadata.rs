@@ -88,6 +88,52 @@ impl Metadata {
         self.kind == "library"
     }
 
+    /// Takes what cannot be printed out of the texts, and refuses what Helm refuses, in its words.
+    pub(crate) fn validate(&mut self) -> Result<(), String> {
+        let texts = [
+            &mut self.name,
+            &mut self.description,
+            &mut self.home,
+            &mut self.icon,
+            &mut self.condition,
+            &mut self.tags,
+            &mut self.app_version,
+            &mut self.kube_version,
+        ];
+        let lists = self.sources.iter_mut().chain(&mut self.keywords);
+        texts.into_iter().chain(lists).for_each(clean);
+        let name = quote(&self.name);
+        match () {
+            () if self.name.is_empty() => return Err("chart.metadata.name is required".into()),
+            () if matches!(self.name.as_str(), "." | "..") => {
+                return Err(format!("chart.metadata.name {name} is not allowed"));
+            }
+            () if self.name != seaworthy_template::path_base(&self.name) => {
+                return Err(format!("chart.metadata.name {name} is invalid"));
+            }
+            () if self.version.is_empty() => return Err("chart.metadata.version is required".into()),
+            () if seaworthy_template::version_compare(&self.version, &self.version).is_none() => {
+                return Err(format!("chart.metadata.version {} is invalid", quote(&self.version)));
+            }
+            () if !matches!(self.kind.as_str(), "" | "application" | "library") => {
+                return Err("chart.metadata.type must be application or library".into());
+            }
+            () => {}
+        }
+        for one in &mut self.maintainers {
+            [&mut one.name, &mut one.email, &mut one.url].into_iter().for_each(clean);
+        }
+        let mut names = std::collections::BTreeSet::new();
+        for dependency in &mut self.dependencies {
+            dependency.validate()?;
+            let name = dependency.shown_name();
+            if !names.insert(name.to_owned()) {
+                return Err(format!("more than one dependency with name or alias {}", quote(name)));
+            }
+        }
+        Ok(())
+    }
+
     /// As a template sees `.Chart`: Go's field names, every field present.
     pub(crate) fn for_template(&self, is_root: bool) -> Json {
         let annotations =
@@ -110,12 +156,39 @@ impl Metadata {
 }
 
 impl Dependency {
+    /// The name its values stand under.
+    pub fn shown_name(&self) -> &str {
+        if self.alias.is_empty() { &self.name } else { &self.alias }
+    }
+
+    fn validate(&mut self) -> Result<(), String> {
+        let texts = [&mut self.name, &mut self.version, &mut self.repository, &mut self.condition];
+        texts.into_iter().chain(&mut self.tags).for_each(clean);
+        let plain = |c: u8| c.is_ascii_alphanumeric() || b"_-".contains(&c);
+        match self.alias.bytes().all(plain) {
+            true => Ok(()),
+            false => Err(format!("dependency {} has disallowed characters in the alias", quote(&self.name))),
+        }
+    }
+
     fn for_template(&self) -> Json {
         serde_json::json!({
             "Alias": self.alias, "Condition": self.condition, "Enabled": self.enabled,
             "ImportValues": self.import_values, "Name": self.name, "Repository": self.repository,
             "Tags": self.tags, "Version": self.version,
         })
+    }
+}
+
+fn quote(text: &str) -> String {
+    seaworthy_template::gofmt::quote(text.as_bytes())
+}
+
+/// Blanks of every sort become spaces, and what is no character on paper goes.
+fn clean(text: &mut String) {
+    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        let kept = text.chars().filter(|c| c.is_whitespace() || !c.is_control());
+        *text = kept.map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
     }
 }
 

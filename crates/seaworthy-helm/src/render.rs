@@ -14,8 +14,9 @@ use crate::capabilities::Capabilities;
 use crate::chart::{Chart, File, Values};
 use crate::files::Files;
 use crate::manifest::{self, Hook, Manifest};
+use crate::post_render::{self, PostRender};
 use crate::values::Nulls;
-use crate::{dependencies, values};
+use crate::{dependencies, schema, values};
 
 /// Reads the cluster for `lookup`; shared between threads, unlike what it becomes inside a rendering.
 pub trait ClusterLookup: Send + Sync {
@@ -34,6 +35,10 @@ pub struct RenderOptions {
     pub limits: Limits,
     /// `required` and `fail` pass, as in `helm lint`.
     pub lint: bool,
+    /// Values are not held against `values.schema.json`.
+    pub skip_schema_validation: bool,
+    /// Changes the manifests before they are sorted.
+    pub post_render: Option<Arc<dyn PostRender>>,
     /// Without one, `lookup` finds nothing.
     pub lookup: Option<Arc<dyn ClusterLookup>>,
     /// The time `now` returns; the system's when absent.
@@ -52,6 +57,8 @@ impl RenderOptions {
             capabilities: Capabilities::default(),
             limits: Limits::default(),
             lint: false,
+            skip_schema_validation: false,
+            post_render: None,
             lookup: None,
             now_unix_s: None,
         }
@@ -79,6 +86,10 @@ pub enum Error {
     KubeVersion { wanted: String, found: String },
     #[error("library charts are not installable")]
     Library,
+    #[error("values don't meet the specifications of the schema(s) in the following chart(s):\n{0}")]
+    Schema(String),
+    #[error(transparent)]
+    PostRender(#[from] post_render::Error),
     /// A template does not parse.
     #[error("parse error at ({}:{}): {}", .0.template, .0.line, .0.message)]
     Parse(seaworthy_template::ParseError),
@@ -150,6 +161,9 @@ fn document(manifest: &Manifest) -> String {
 pub fn render(chart: &Chart, values: &Values, options: &RenderOptions) -> Result<Rendered, Error> {
     let (chart, mut files) = texts(chart, values, options)?;
     let notes = take_notes(&chart, &mut files);
+    if let Some(renderer) = &options.post_render {
+        files = post_render::apply(&files, renderer.as_ref())?;
+    }
     let (hooks, manifests) = manifest::sort(&files)?;
     Ok(Rendered { manifests, hooks, notes, crds: chart.crds(), chart })
 }
@@ -179,6 +193,11 @@ fn texts(
     dependencies::process(&mut chart, values).map_err(Error::Values)?;
     check_kube_version(&chart, &options.capabilities)?;
     let all = values::coalesce(&chart, values, Nulls::Delete).map_err(Error::Values)?;
+    if !options.skip_schema_validation
+        && let Some(wrong) = schema::violations(&chart, &all)
+    {
+        return Err(Error::Schema(wrong));
+    }
     let files = seaworthy_template::with_deep_stack(|| render_files(&chart, &all, options))??;
     Ok((chart, files))
 }

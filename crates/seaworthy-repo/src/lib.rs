@@ -9,7 +9,6 @@
 mod cache;
 mod http;
 mod index;
-mod json;
 pub mod registry;
 mod repositories;
 mod settings;

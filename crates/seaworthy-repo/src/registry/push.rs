@@ -50,7 +50,7 @@ pub async fn push(
     provenance: Option<&[u8]>,
     created: &str,
 ) -> Result<Pushed, Error> {
-    let config = crate::json::go(metadata);
+    let config = seaworthy_helm::lock::go_json(metadata);
     let config_descriptor = Descriptor::of(CONFIG, config.as_bytes());
     let mut layers = vec![Descriptor::of(CHART, archive)];
     layers.extend(provenance.map(|provenance| Descriptor::of(PROVENANCE, provenance)));
@@ -60,7 +60,7 @@ pub async fn push(
     }
     let annotations = annotations(metadata, created);
     let manifest = Manifest { schema_version: 2, config: &config_descriptor, layers: &layers, annotations };
-    let manifest = crate::json::go(&manifest);
+    let manifest = seaworthy_helm::lock::go_json(&manifest);
     let tag = reference.tag.as_deref().ok_or_else(|| Error::Reference(reference.to_string()))?;
     let url = session.url(&format!("{}/manifests/{tag}", reference.path))?;
     let digest = format!("sha256:{}", crate::cache::digest(manifest.as_bytes()));
