@@ -59,6 +59,8 @@ pub enum Error {
     NotText { file: String },
     #[error("validation: {0}")]
     Invalid(String),
+    #[error("found in Chart.yaml, but missing in charts/ directory: {}", .0.join(", "))]
+    Missing(Vec<String>),
     #[error("cannot pack the chart `{chart}`")]
     Pack { chart: String, source: std::io::Error },
     #[error("`.helmignore` has a bad pattern `{0}`")]
@@ -88,6 +90,11 @@ impl Chart {
     pub fn from_archive(name: &str, packed: &[u8], limits: &Limits) -> Result<Chart, Error> {
         let mut nesting = Nesting::new(limits);
         assemble(archive::unpack(name, packed, &mut nesting.budget)?, &mut nesting)
+    }
+
+    /// The files of a packed chart, for unpacking it: paths are inside the chart and lead nowhere else.
+    pub fn archive_files(name: &str, packed: &[u8], limits: &Limits) -> Result<Vec<File>, Error> {
+        archive::unpack(name, packed, &mut load::Budget::new(limits))
     }
 
     /// Puts a chart together from files with paths relative to the chart.
@@ -185,6 +192,19 @@ impl Chart {
         }
         nesting.depth -= 1;
         Ok(())
+    }
+
+    /// Whether `charts/` holds what `Chart.yaml` asks for.
+    pub fn check_dependencies(&self) -> Result<(), Error> {
+        let missing: Vec<String> =
+            crate::dependencies::missing(self).into_iter().map(str::to_owned).collect();
+        if missing.is_empty() { Ok(()) } else { Err(Error::Missing(missing)) }
+    }
+
+    /// Calls the chart by another version.
+    pub fn set_version(&mut self, version: &str) -> Result<(), Error> {
+        self.metadata.version = version.to_owned();
+        self.metadata.validate().map_err(Error::Invalid)
     }
 
     pub fn name(&self) -> &str {

@@ -104,6 +104,9 @@ impl Metadata {
         texts.into_iter().chain(lists).for_each(clean);
         let name = quote(&self.name);
         match () {
+            () if !matches!(self.api_version.as_str(), "v1" | "v2") => {
+                return Err("unsupported chart version".into());
+            }
             () if self.name.is_empty() => return Err("chart.metadata.name is required".into()),
             () if matches!(self.name.as_str(), "." | "..") => {
                 return Err(format!("chart.metadata.name {name} is not allowed"));

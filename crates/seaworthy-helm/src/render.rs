@@ -189,9 +189,37 @@ fn texts(
     if !missing.is_empty() {
         return Err(Error::MissingDependencies(missing));
     }
+    process_and_execute(chart, values, options, Checks::All)
+}
+
+/// The same with fewer checks: what `lint` looks at.
+pub(crate) fn lint_texts(
+    chart: &Chart,
+    values: &Values,
+    options: &RenderOptions,
+) -> Result<BTreeMap<String, String>, Error> {
+    process_and_execute(chart, values, options, Checks::Schema).map(|(_, files)| files)
+}
+
+/// What is checked before templates are executed.
+#[derive(Clone, Copy, PartialEq)]
+enum Checks {
+    All,
+    Schema,
+}
+
+/// The chart with its subcharts chosen, and the text of every file.
+fn process_and_execute(
+    chart: &Chart,
+    values: &Values,
+    options: &RenderOptions,
+    checks: Checks,
+) -> Result<(Chart, BTreeMap<String, String>), Error> {
     let mut chart = chart.clone();
     dependencies::process(&mut chart, values).map_err(Error::Values)?;
-    check_kube_version(&chart, &options.capabilities)?;
+    if checks == Checks::All {
+        check_kube_version(&chart, &options.capabilities)?;
+    }
     let all = values::coalesce(&chart, values, Nulls::Delete).map_err(Error::Values)?;
     if !options.skip_schema_validation
         && let Some(wrong) = schema::violations(&chart, &all)

@@ -7,13 +7,17 @@
 //! Start at [`locate`]; what it finds is a [`Source`], which loads into a `seaworthy_helm::Chart`.
 
 mod cache;
+pub mod dependencies;
+mod expand;
 mod http;
 mod index;
+pub mod provenance;
 pub mod registry;
 mod repositories;
 mod settings;
 mod source;
 
+pub use expand::{Error as ExpandError, expand};
 pub use http::{Access, Bound, Error as HttpError, fetch, parse as parse_url};
 pub use index::{ChartVersion, Error as IndexError, Index};
 pub use repositories::{Entry, Error as RepositoriesError, Repositories};

@@ -2,7 +2,7 @@
 //!
 //! The order in which a reference is understood is Helm's. Start at [`locate`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use seaworthy_helm::{Chart, ChartError, Limits};
 use url::Url;
@@ -92,6 +92,29 @@ impl Source {
             Source::Path(path) => Chart::load_within(path, limits),
             Source::Archive(archive) => Chart::from_archive(&archive.origin, &archive.data, limits),
         }
+    }
+}
+
+impl Archive {
+    /// A packed chart on this machine, with the signature beside it.
+    pub fn read(path: &Path, limits: &Limits) -> Result<Archive, Error> {
+        let shown = path.display().to_string();
+        let failed = |source| Error::Read { path: shown.clone(), source };
+        if path.is_dir() {
+            return Err(failed(std::io::Error::other("it is a folder; a chart must be a tgz file here")));
+        }
+        let size = std::fs::metadata(path).map_err(failed)?.len();
+        if size > limits.download_bytes as u64 {
+            let told = format!(
+                "it is larger than {} bytes; raise that with `--limit download-bytes=`",
+                limits.download_bytes
+            );
+            return Err(failed(std::io::Error::other(told)));
+        }
+        let data = std::fs::read(path).map_err(failed)?;
+        let provenance = std::fs::read(format!("{shown}.prov")).ok();
+        let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Archive { file_name, data, provenance, origin: shown, manifest_digest: None })
     }
 }
 

@@ -4,13 +4,18 @@
 //! The order in which values win is Helm's: files, `--set-json`, `--set`, `--set-string`, `--set-file`, `--set-literal`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use seaworthy_helm::{Chart, Limits, Values, limits, merge_maps, parse_values_within, set};
-use seaworthy_repo::{Access, Bound, Request, Settings, Source};
+use seaworthy_helm::post_render::{self, PostRender};
+use seaworthy_helm::{Chart, Limits, Values, hints, limits, merge_maps, parse_values_within, set};
+use seaworthy_repo::dependencies::{Manager, Tell};
+use seaworthy_repo::{Access, Archive, Bound, Request, Settings, Source, provenance};
 use std::io::Read as _;
 
-use crate::failure::{Failure, Kind, Or};
+use crate::commands::package::source_date_epoch;
+use crate::cx::Cx;
+use crate::failure::{Failure, Kind, Or, Outcome};
 
 /// Where a chart comes from.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -114,6 +119,35 @@ pub struct ValuesArgs {
     pub set_literal: Vec<String>,
 }
 
+/// A program that changes the manifests.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct PostRenderArgs {
+    /// Plugin of Helm, or program, that reads all manifests on stdin and prints what they shall be instead
+    #[arg(long, value_name = "NAME")]
+    pub post_renderer: Option<String>,
+
+    /// Argument of the post-renderer; may be repeated
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true, requires = "post_renderer")]
+    pub post_renderer_args: Vec<String>,
+}
+
+impl PostRenderArgs {
+    pub fn find(&self) -> Result<Option<Arc<dyn PostRender>>, Failure> {
+        let Some(name) = self.post_renderer.as_deref().filter(|name| !name.is_empty()) else {
+            return Ok(None);
+        };
+        let plugins = Settings::from_environment().plugins;
+        let program = post_render::Program::find(name, &self.post_renderer_args, &plugins);
+        let program = program.or_fail(Kind::Input, "cannot use `--post-renderer`")?;
+        Ok(Some(Arc::new(program)))
+    }
+}
+
+/// Tells of values that the chart does not know, each with what was probably meant.
+pub fn tell_unknown_values(cx: &Cx, chart: &Chart, values: &Values) {
+    hints::unknown_values(chart, values).iter().for_each(|unknown| cx.progress.warn(unknown.to_string()));
+}
+
 impl LimitArgs {
     pub fn limits(&self) -> Result<Limits, Failure> {
         let mut limits = Limits::default();
@@ -155,16 +189,120 @@ impl SourceArgs {
 
     /// Finds the chart a reference means, and fetches it when it is not on this machine.
     pub async fn locate(&self, reference: &str) -> Result<Source, Failure> {
-        let request = self.request(reference)?;
+        self.locate_with(reference, false).await
+    }
+
+    /// The same with its signature, where that is wanted for keeping.
+    pub async fn locate_with(&self, reference: &str, provenance: bool) -> Result<Source, Failure> {
+        let mut request = self.request(reference)?;
+        request.provenance |= provenance;
         let source = seaworthy_repo::locate(&request, &Settings::from_environment()).await;
         source.or_fail(Kind::Input, format!("cannot find the chart `{reference}`"))
     }
 
-    /// The chart itself.
+    /// The chart with everything that it is made of; `update` fetches what is missing in `charts/`.
+    pub async fn load_complete(&self, cx: &Cx, reference: &str, update: bool) -> Result<Chart, Failure> {
+        let chart = self.load(reference).await?;
+        if chart.metadata.deprecated {
+            cx.progress.warn("this chart is deprecated");
+        }
+        let Err(missing) = chart.check_dependencies() else { return Ok(chart) };
+        let folder = Path::new(reference);
+        if !update || !folder.is_dir() {
+            let failure = Failure::new(Kind::Input, missing);
+            return Err(failure.hint(format!(
+                "`seaworthy dependency update {reference}` fetches them, and so does `--dependency-update`"
+            )));
+        }
+        let args = DependencyArgs::for_update(&self.hosts, &self.limits);
+        args.update(folder, &mut |line| cx.progress.step("", line)).await?;
+        self.load(reference).await
+    }
+
+    /// The chart itself, its signature checked where that is wanted.
     pub async fn load(&self, reference: &str) -> Result<Chart, Failure> {
         let limits = self.limits.limits()?;
         let source = self.locate(reference).await?;
-        source.load(&limits).or_fail(Kind::Input, format!("cannot load the chart `{reference}`"))
+        let tried = || format!("cannot load the chart `{reference}`");
+        match &source {
+            Source::Archive(archive) => drop(self.verify(archive).await?),
+            Source::Path(path) if self.verify => {
+                let archive = Archive::read(path, &limits).or_fail(Kind::Input, tried())?;
+                self.verify(&archive).await?;
+            }
+            Source::Path(_) => {}
+        }
+        source.load(&limits).or_fail(Kind::Input, tried())
+    }
+
+    /// Checks the signature of an archive where that is wanted, and tells whose it is.
+    pub async fn verify(&self, archive: &Archive) -> Result<Option<provenance::Verification>, Failure> {
+        if !self.verify {
+            return Ok(None);
+        }
+        let tried = || format!("cannot trust `{}`", archive.file_name);
+        let signature = archive
+            .provenance
+            .as_deref()
+            .ok_or_else(|| provenance::Error::Missing(format!("{}.prov", archive.file_name)));
+        let keyring = self.keyring.clone().unwrap_or_else(|| Settings::from_environment().keyring);
+        let signature = signature.or_fail(Kind::Input, tried())?;
+        let verified = provenance::verify(&archive.data, &archive.file_name, signature, &keyring).await;
+        verified.map(Some).or_fail(Kind::Input, tried())
+    }
+}
+
+/// How the charts in `charts/` are fetched.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct DependencyArgs {
+    /// Use indexes of repositories as they were last fetched
+    #[arg(long)]
+    pub skip_refresh: bool,
+
+    /// Check signatures
+    #[arg(long)]
+    pub verify: bool,
+
+    /// Public keys for --verify [default: ~/.gnupg/pubring.gpg]
+    #[arg(long, value_name = "FILE")]
+    pub keyring: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub hosts: HostArgs,
+
+    #[command(flatten)]
+    pub limits: LimitArgs,
+}
+
+impl DependencyArgs {
+    /// What `--dependency-update` of other commands does.
+    pub fn for_update(hosts: &HostArgs, limits: &LimitArgs) -> Self {
+        DependencyArgs { hosts: hosts.clone(), limits: limits.clone(), ..DependencyArgs::default() }
+    }
+
+    pub async fn update(&self, folder: &Path, tell: Tell<'_>) -> Outcome {
+        let settings = Settings::from_environment();
+        let done = self.manager(folder, &settings)?.update(tell).await;
+        done.or_fail(Kind::Input, format!("cannot update the dependencies of `{}`", folder.display()))
+    }
+
+    pub async fn build(&self, folder: &Path, tell: Tell<'_>) -> Outcome {
+        let settings = Settings::from_environment();
+        let done = self.manager(folder, &settings)?.build(tell).await;
+        done.or_fail(Kind::Input, format!("cannot build the dependencies of `{}`", folder.display()))
+    }
+
+    fn manager<'s>(&self, folder: &Path, settings: &'s Settings) -> Result<Manager<'s>, Failure> {
+        let keyring = || self.keyring.clone().unwrap_or_else(|| settings.keyring.clone());
+        Ok(Manager {
+            folder: folder.to_owned(),
+            settings,
+            access: self.hosts.access(),
+            limits: self.limits.limits()?,
+            skip_refresh: self.skip_refresh,
+            keyring: self.verify.then(keyring),
+            time_unix_s: source_date_epoch()?,
+        })
     }
 }
 

@@ -2,7 +2,10 @@
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{completions, down, drydock, history, image, logs, rollback, status, template, up};
+use crate::commands::{
+    completions, dependency, down, drydock, history, image, lint, logs, package, pull, push, registry,
+    rollback, show, status, template, up, verify,
+};
 use crate::cx::Cx;
 use crate::failure::{EXIT_CODES, Failure, Outcome};
 use crate::home::Home;
@@ -46,7 +49,15 @@ enum Command {
     Down(down::Down),
     Status(status::Status),
     Logs(logs::Logs),
-    Template(template::Template),
+    Template(Box<template::Template>),
+    Lint(lint::Lint),
+    Package(package::Package),
+    Dependency(dependency::Dependency),
+    Show(show::Show),
+    Pull(pull::Pull),
+    Push(push::Push),
+    Registry(registry::Registry),
+    Verify(verify::Verify),
     Rollback(rollback::Rollback),
     History(history::History),
     Image(image::Image),
@@ -63,7 +74,15 @@ impl Cli {
             Command::Down(command) => interruptible(command.run(&mut cx)).await,
             Command::Status(command) => interruptible(command.run(&mut cx)).await,
             Command::Logs(command) => interruptible(command.run(&mut cx)).await,
-            Command::Template(command) => command.run(&mut cx).await,
+            Command::Template(command) => interruptible(Box::pin(command.run(&mut cx))).await,
+            Command::Lint(command) => interruptible(command.run(&mut cx)).await,
+            Command::Package(command) => interruptible(Box::pin(command.run(&mut cx))).await,
+            Command::Dependency(command) => interruptible(Box::pin(command.run(&mut cx))).await,
+            Command::Show(command) => interruptible(Box::pin(command.run())).await,
+            Command::Pull(command) => interruptible(Box::pin(command.run())).await,
+            Command::Push(command) => interruptible(Box::pin(command.run())).await,
+            Command::Registry(command) => interruptible(Box::pin(command.run(&mut cx))).await,
+            Command::Verify(command) => interruptible(Box::pin(command.run())).await,
             Command::Rollback(command) => interruptible(command.run(&mut cx)).await,
             Command::History(command) => interruptible(command.run(&mut cx)).await,
             Command::Image(command) => interruptible(command.run(&mut cx)).await,

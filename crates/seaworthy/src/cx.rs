@@ -13,11 +13,13 @@ pub struct Cx {
     /// Overrides the namespace, which is the app's name by default.
     pub namespace: Option<String>,
     pub progress: Progress,
+    /// Nothing but data and errors is wanted.
+    pub quiet: bool,
 }
 
 impl Cx {
     pub fn new(home: Home, context: Option<String>, namespace: Option<String>, quiet: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        Self { home, context, namespace, progress: Progress::new(terminal, quiet) }
+        Self { home, context, namespace, progress: Progress::new(terminal, quiet), quiet }
     }
 }

@@ -21,6 +21,23 @@ fn line<const N: usize>(cells: &[String; N], widths: &[usize; N]) -> String {
     format!("{}\n", padded.join("   ").trim_end())
 }
 
+/// Columns as Helm prints them: each as wide as its widest cell and at most `max`, tabs between, no line end at the end.
+pub fn tabbed<const N: usize>(rows: &[[String; N]], max: usize) -> String {
+    let cut = |cell: &String| match cell.chars().count() > max {
+        true => cell.chars().take(max.saturating_sub(3)).chain("...".chars()).collect(),
+        false => cell.clone(),
+    };
+    let rows: Vec<[String; N]> =
+        rows.iter().map(|row| std::array::from_fn(|column| cut(&row[column]))).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: [usize; N] = std::array::from_fn(width);
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("\t")
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,7 +12,7 @@ mod session;
 pub use credentials::{Error as CredentialsError, Login, Logins};
 pub(crate) use pull::resolve;
 pub use pull::{Pulled, pull};
-pub use push::{Pushed, push};
+pub use push::{Pushed, push, push_file};
 pub use reference::Reference;
 pub use session::{Error, Session};
 

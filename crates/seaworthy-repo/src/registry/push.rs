@@ -1,13 +1,20 @@
 //! Bringing a chart to a registry, with the manifest that Helm would write: same bytes, same digest.
 
+use std::path::Path;
+
 use reqwest::Method;
-use seaworthy_helm::Metadata;
+use seaworthy_helm::{Chart, Limits, Metadata};
 use serde::Serialize;
 use url::Url;
+
+use super::credentials::Logins;
 
 use super::reference::Reference;
 use super::session::{Ask, Error, Session};
 use super::{CHART, CONFIG, MANIFEST, PROVENANCE};
+use crate::http::Access;
+use crate::settings::Settings;
+use crate::source::Archive;
 
 /// What a push left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +46,29 @@ impl Descriptor {
     fn of(media_type: &'static str, data: &[u8]) -> Descriptor {
         Descriptor { media_type, digest: format!("sha256:{}", crate::cache::digest(data)), size: data.len() }
     }
+}
+
+/// Pushes an archive and the signature beside it to `remote`, `oci://` and the path above the chart's name.
+pub async fn push_file(
+    path: &Path,
+    remote: &str,
+    access: &Access,
+    settings: &Settings,
+    limits: &Limits,
+) -> Result<Pushed, Error> {
+    let archive = Archive::read(path, limits).map_err(|source| Error::Archive(Box::new(source)))?;
+    let chart = Chart::from_archive(&archive.origin, &archive.data, limits)?;
+    let wrong = || Error::Reference(remote.to_owned());
+    let base = remote.strip_prefix(super::SCHEME).ok_or_else(wrong)?.trim_end_matches('/');
+    let place = format!("{base}/{}:{}", chart.name(), chart.metadata.version);
+    let reference = Reference::parse(&place).ok_or_else(wrong)?;
+    let session = Session::open(&reference, access, &Logins::new(settings)).await?;
+    let written = std::fs::metadata(path).and_then(|info| info.modified()).ok();
+    let written =
+        written.and_then(|time| jiff::Timestamp::try_from(time).ok()).unwrap_or_else(jiff::Timestamp::now);
+    let created = written.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let provenance = archive.provenance.as_deref();
+    push(&session, reference, &chart.metadata, &archive.data, provenance, &created).await
 }
 
 /// Pushes a packed chart to `remote`, a registry and a path; `created` is when the archive was written (RFC 3339).

@@ -40,6 +40,10 @@ pub enum Error {
     #[error("{0}")]
     Manifest(String),
     #[error(transparent)]
+    Archive(Box<crate::source::Error>),
+    #[error("it is not a packed chart")]
+    Chart(#[from] seaworthy_helm::ChartError),
+    #[error(transparent)]
     Version(#[from] crate::index::Error),
     #[error("chart reference and version mismatch: {wanted} is not {found}")]
     Mismatch { wanted: String, found: String },

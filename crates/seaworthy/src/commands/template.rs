@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use seaworthy_helm::output::{self, Document, Shown};
 use seaworthy_helm::{RenderOptions, names, render};
 
-use crate::chart_args::{SourceArgs, ValuesArgs};
+use crate::chart_args::{PostRenderArgs, SourceArgs, ValuesArgs, tell_unknown_values};
 use crate::cx::Cx;
 use crate::failure::{Failure, Kind, Or, Outcome};
 use crate::package::{self, Target};
@@ -85,6 +85,53 @@ pub struct Template {
     /// Put the release's name into the path below --output-dir
     #[arg(long)]
     release_name: bool,
+
+    /// Bring charts/ up to date with Chart.yaml where something is missing
+    #[arg(long)]
+    dependency_update: bool,
+
+    /// Do not hold values against values.schema.json
+    #[arg(long)]
+    skip_schema_validation: bool,
+
+    #[command(flatten)]
+    post_render: PostRenderArgs,
+
+    #[command(flatten)]
+    _without_effect: WithoutEffect,
+}
+
+/// Flags of an installation that Helm takes here too and that change nothing of what is printed.
+#[derive(Debug, clap::Args)]
+struct WithoutEffect {
+    #[arg(long, hide = true)]
+    create_namespace: bool,
+    #[arg(long, hide = true)]
+    description: Option<String>,
+    #[arg(long, hide = true)]
+    disable_openapi_validation: bool,
+    #[arg(long, hide = true)]
+    force_conflicts: bool,
+    #[arg(long, hide = true)]
+    force_replace: bool,
+    #[arg(short = 'l', long, hide = true)]
+    labels: Vec<String>,
+    #[arg(long, hide = true)]
+    render_subchart_notes: bool,
+    #[arg(long, hide = true)]
+    replace: bool,
+    #[arg(long, hide = true, alias = "atomic")]
+    rollback_on_failure: bool,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true)]
+    server_side: Option<Option<String>>,
+    #[arg(long, hide = true)]
+    take_ownership: bool,
+    #[arg(long, hide = true)]
+    timeout: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true)]
+    wait: Option<Option<String>>,
+    #[arg(long, hide = true)]
+    wait_for_jobs: bool,
 }
 
 impl Template {
@@ -121,13 +168,13 @@ impl Template {
         })
         .map_err(|error| Failure::new(Kind::Input, error))?;
         let limits = self.source.limits.limits()?;
-        let chart = self.source.load(&reference).await?;
-        if chart.metadata.deprecated {
-            cx.progress.warn("this chart is deprecated");
-        }
+        let chart = self.source.load_complete(cx, &reference, self.dependency_update).await?;
         let values = self.values.merge(&limits).await?;
+        tell_unknown_values(cx, &chart, &values);
         let mut options = RenderOptions::install(&name, cx.namespace.as_deref().unwrap_or("default"));
         options.limits = limits.template;
+        options.skip_schema_validation = self.skip_schema_validation;
+        options.post_render = self.post_render.find()?;
         (options.is_upgrade, options.is_install) = (self.is_upgrade, !self.is_upgrade);
         if let Some(version) = &self.kube_version {
             options.capabilities.set_version(version).map_err(|error| Failure::new(Kind::Input, error))?;
