@@ -36,7 +36,7 @@ fn collect(chart: &Chart, values: &Values, text: &mut String) {
     if let Some(schema) = &chart.schema
         && let Err(wrong) = validate(schema, &Json::Object(values.clone()))
     {
-        text.push_str(&format!("{}:\n{wrong}\n", chart.name()));
+        text.push_str(&format!("{}:\n{wrong}", chart.name()));
     }
     for subchart in &chart.dependencies {
         match values.get(subchart.name()) {
@@ -73,7 +73,10 @@ fn show(error: &ValidationError<'_, '_>, indent: usize, text: &mut String) {
         text.push_str(&format!("{}- at {place}: {}\n", "  ".repeat(indent), sentence(&error.kind)));
     }
     let below = if is_detour || is_root { indent } else { indent + 1 };
-    error.causes.iter().for_each(|cause| show(cause, below, text));
+    // Schemas are hashed inside the validator; a message that changes from run to run helps nobody.
+    let mut causes: Vec<_> = error.causes.iter().collect();
+    causes.sort_by_cached_key(|cause| cause.instance_location.to_string());
+    causes.into_iter().for_each(|cause| show(cause, below, text));
 }
 
 fn sentence(kind: &ErrorKind<'_, '_>) -> String {

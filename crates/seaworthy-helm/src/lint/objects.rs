@@ -81,8 +81,8 @@ pub(super) fn selector(object: &Json, file: &str) -> Result<(), String> {
 }
 
 /// Policies inside a List have no effect.
-pub(super) fn list_annotations(object: &Json) -> Result<(), String> {
-    let items = object["items"].as_array().into_iter().flatten();
+pub(super) fn list_annotations(object: &Json, first_of_file: &Json) -> Result<(), String> {
+    let items = first_of_file["items"].as_array().into_iter().flatten();
     let mut annotated =
         items.filter(|item| item["metadata"]["annotations"].get("helm.sh/resource-policy").is_some());
     match text(object, "/kind") == "List" && annotated.next().is_some() {

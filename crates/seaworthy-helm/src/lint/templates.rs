@@ -70,7 +70,13 @@ fn documents(lint: &mut Lint<'_>, file: &str, text: &str, kube_version: &str) ->
             format!("document starts with an illegal indent: {first:?}, which may cause parsing problems");
         lint.add(Severity::Warning, file, text);
     }
-    for document in seaworthy_template::yaml::split_documents(text) {
+    let documents = seaworthy_template::yaml::split_documents(text);
+    // Helm looks at the items of a file's first document, whichever of them is a List.
+    let first = documents
+        .first()
+        .and_then(|document| seaworthy_template::yaml::read(document).ok())
+        .unwrap_or_default();
+    for document in documents {
         let object = match seaworthy_template::yaml::read(&document) {
             Ok(object) => object,
             Err(error) => {
@@ -92,7 +98,7 @@ fn documents(lint: &mut Lint<'_>, file: &str, text: &str, kube_version: &str) ->
         lint.rule(Severity::Warning, file, objects::name(&object));
         lint.rule(Severity::Warning, file, deprecations::check(&object, kube_version));
         lint.rule(Severity::Error, file, objects::selector(&object, text));
-        lint.rule(Severity::Error, file, objects::list_annotations(&object));
+        lint.rule(Severity::Error, file, objects::list_annotations(&object, &first));
     }
     true
 }

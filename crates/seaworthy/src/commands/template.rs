@@ -230,5 +230,7 @@ fn write(folder: &Path, release: Option<&String>, documents: &[Document]) -> Out
         wrote.or_fail(Kind::Input, failed())?;
         println!("wrote {}", path.display());
     }
+    // Helm ends so, and scripts compare.
+    println!();
     Ok(())
 }
