@@ -11,11 +11,14 @@ use sha2::{Digest as _, Sha256};
 use crate::oci::serve;
 use crate::world::World;
 
+/// A path and what stands there.
+type Stored = (String, Vec<u8>);
+
 /// Files at paths; a repository that wants a login when `guarded`, and the paths that were asked with one.
 #[derive(Clone, Default)]
 struct Files {
     guarded: bool,
-    files: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    files: Arc<Mutex<Vec<Stored>>>,
     shown: Arc<Mutex<Vec<String>>>,
 }
 
