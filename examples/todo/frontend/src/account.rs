@@ -1,4 +1,4 @@
-//! Signing up, logging in and out.
+//! Signing up, logging in and out, and the choice of light or dark.
 
 use std::sync::Arc;
 
@@ -8,27 +8,25 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use crate::api::{Api, Error, Problem, Session};
-use crate::pages::{self, AccountForm};
-use crate::session::Visitor;
+use crate::pages::{self, account::Kind};
+use crate::session::{Theme, Visitor};
+use crate::view::View;
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub struct Fields {
-    #[serde(default)]
     csrf: String,
-    #[serde(default)]
     name: String,
-    #[serde(default)]
     email: String,
-    #[serde(default)]
     password: String,
 }
 
 pub async fn sign_up_page(headers: HeaderMap) -> Response {
-    show(&Visitor::of(&headers), AccountForm::SignUp, StatusCode::OK, &Problem::default(), None)
+    page(&headers, Kind::SignUp)
 }
 
 pub async fn log_in_page(headers: HeaderMap) -> Response {
-    show(&Visitor::of(&headers), AccountForm::LogIn, StatusCode::OK, &Problem::default(), None)
+    page(&headers, Kind::LogIn)
 }
 
 pub async fn sign_up(
@@ -41,7 +39,7 @@ pub async fn sign_up(
         return pages::stale_form(&visitor);
     }
     let outcome = api.sign_up(&fields.name, &fields.email, &fields.password).await;
-    enter(&visitor, AccountForm::SignUp, outcome, &fields)
+    enter(&visitor, Kind::SignUp, outcome, &fields)
 }
 
 pub async fn log_in(State(api): State<Arc<Api>>, headers: HeaderMap, Form(fields): Form<Fields>) -> Response {
@@ -50,7 +48,7 @@ pub async fn log_in(State(api): State<Arc<Api>>, headers: HeaderMap, Form(fields
         return pages::stale_form(&visitor);
     }
     let outcome = api.log_in(&fields.email, &fields.password).await;
-    enter(&visitor, AccountForm::LogIn, outcome, &fields)
+    enter(&visitor, Kind::LogIn, outcome, &fields)
 }
 
 /// Logging out always succeeds for the browser, even when the backend cannot be told.
@@ -73,7 +71,42 @@ pub async fn log_out(
     response
 }
 
-fn enter(visitor: &Visitor, form: AccountForm, outcome: Result<Session, Error>, fields: &Fields) -> Response {
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct ThemeFields {
+    csrf: String,
+    theme: String,
+    /// Which page to go back to, by name: an address from a form could lead anywhere.
+    page: String,
+    view: String,
+}
+
+pub async fn theme(headers: HeaderMap, Form(fields): Form<ThemeFields>) -> Response {
+    let visitor = Visitor::of(&headers);
+    if !visitor.may_post(&fields.csrf) {
+        return pages::stale_form(&visitor);
+    }
+    let back = match fields.page.as_str() {
+        "login" => "/login".to_owned(),
+        "signup" => "/signup".to_owned(),
+        "help" => "/help".to_owned(),
+        _ => View::parse(&fields.view).path(),
+    };
+    let mut response = Redirect::to(&back).into_response();
+    visitor.choose_theme(response.headers_mut(), Theme::named(&fields.theme));
+    response
+}
+
+fn page(headers: &HeaderMap, kind: Kind) -> Response {
+    let visitor = Visitor::of(headers);
+    // Who is logged in already has no use for these forms.
+    if visitor.token.is_some() {
+        return Redirect::to("/").into_response();
+    }
+    show(&visitor, kind, StatusCode::OK, &Problem::default(), &Fields::default())
+}
+
+fn enter(visitor: &Visitor, kind: Kind, outcome: Result<Session, Error>, fields: &Fields) -> Response {
     match outcome {
         Ok(session) => {
             let mut response = Redirect::to("/").into_response();
@@ -85,20 +118,14 @@ fn enter(visitor: &Visitor, form: AccountForm, outcome: Result<Session, Error>, 
                 Error::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
                 _ => StatusCode::SERVICE_UNAVAILABLE,
             };
-            show(visitor, form, status, &error.problem(), Some(fields))
+            show(visitor, kind, status, &error.problem(), fields)
         }
     }
 }
 
-fn show(
-    visitor: &Visitor,
-    form: AccountForm,
-    status: StatusCode,
-    problem: &Problem,
-    fields: Option<&Fields>,
-) -> Response {
-    let (name, email) = fields.map_or(("", ""), |fields| (&fields.name, &fields.email));
-    let mut response = (status, pages::account(visitor, form, problem, name, email)).into_response();
+fn show(visitor: &Visitor, kind: Kind, status: StatusCode, problem: &Problem, fields: &Fields) -> Response {
+    let page = pages::account::page(visitor, kind, problem, &fields.name, &fields.email);
+    let mut response = (status, page).into_response();
     visitor.greet(response.headers_mut());
     response
 }

@@ -1,58 +1,58 @@
 //! The board: the task list and the chat beside it. Every form ends in a redirect back to it, or in the same
-//! page with a notice when something was refused.
+//! page with what was typed and what was wrong with it.
 
 use std::sync::Arc;
 
-use axum::extract::{Form, Path, Query, State};
+use axum::extract::{Form, Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
-use crate::api::{Api, Error, LoggedIn};
-use crate::pages::{self, Board, Filter, Notice};
+use crate::api::{Api, Error, LoggedIn, Problem};
+use crate::flash::{Flash, Words};
+use crate::pages::{self, Board, Notice};
 use crate::session::Visitor;
+use crate::view::View;
 
+/// Of all forms of the board; each fills in what it has.
 #[derive(Default, Deserialize)]
-pub struct View {
-    #[serde(default)]
-    status: Filter,
-}
-
-#[derive(Deserialize)]
+#[serde(default)]
 pub struct Fields {
-    #[serde(default)]
-    csrf: String,
-    #[serde(default)]
-    status: Filter,
-    #[serde(default)]
+    pub csrf: String,
+    view: String,
     title: String,
-    #[serde(default)]
     description: String,
-    #[serde(default)]
     due_date: String,
-    #[serde(default)]
-    message: String,
+    pub message: String,
 }
 
 /// What a form wants to be done.
-enum Wish {
+pub enum Wish {
     Add,
     Edit(i64),
-    Toggle(i64),
+    Complete(i64),
+    Reopen(i64),
     Delete(i64),
+    Restore(i64),
     Say,
     ClearChat,
 }
 
 type Api_ = State<Arc<Api>>;
 
-pub async fn show(State(api): Api_, headers: HeaderMap, Query(view): Query<View>) -> Response {
+pub async fn show(State(api): Api_, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
     let visitor = Visitor::of(&headers);
     let Some(token) = visitor.token.clone() else { return landing(&visitor) };
+    let view = View::parse(&query.unwrap_or_default());
     match api.who_is(token).await {
-        Ok(logged_in) => render(&logged_in, &visitor, view.status, None).await,
+        Ok(logged_in) => render(&logged_in, &visitor, &view, None).await,
         Err(error) => failure(&visitor, &error),
     }
+}
+
+/// For addresses that only forms use: somebody reloaded or went back.
+pub async fn home() -> Redirect {
+    Redirect::to("/")
 }
 
 pub async fn add(api: Api_, headers: HeaderMap, Form(fields): Form<Fields>) -> Response {
@@ -68,13 +68,22 @@ pub async fn edit(
     fulfil(api, headers, fields, Wish::Edit(id)).await
 }
 
-pub async fn toggle(
+pub async fn complete(
     api: Api_,
     headers: HeaderMap,
     Path(id): Path<i64>,
     Form(fields): Form<Fields>,
 ) -> Response {
-    fulfil(api, headers, fields, Wish::Toggle(id)).await
+    fulfil(api, headers, fields, Wish::Complete(id)).await
+}
+
+pub async fn reopen(
+    api: Api_,
+    headers: HeaderMap,
+    Path(id): Path<i64>,
+    Form(fields): Form<Fields>,
+) -> Response {
+    fulfil(api, headers, fields, Wish::Reopen(id)).await
 }
 
 pub async fn delete(
@@ -86,15 +95,20 @@ pub async fn delete(
     fulfil(api, headers, fields, Wish::Delete(id)).await
 }
 
-pub async fn chat(api: Api_, headers: HeaderMap, Form(fields): Form<Fields>) -> Response {
-    fulfil(api, headers, fields, Wish::Say).await
+pub async fn restore(
+    api: Api_,
+    headers: HeaderMap,
+    Path(id): Path<i64>,
+    Form(fields): Form<Fields>,
+) -> Response {
+    fulfil(api, headers, fields, Wish::Restore(id)).await
 }
 
 pub async fn clear_chat(api: Api_, headers: HeaderMap, Form(fields): Form<Fields>) -> Response {
     fulfil(api, headers, fields, Wish::ClearChat).await
 }
 
-async fn fulfil(State(api): Api_, headers: HeaderMap, fields: Fields, wish: Wish) -> Response {
+pub async fn fulfil(State(api): Api_, headers: HeaderMap, fields: Fields, wish: Wish) -> Response {
     let visitor = Visitor::of(&headers);
     if !visitor.may_post(&fields.csrf) {
         return pages::stale_form(&visitor);
@@ -104,66 +118,119 @@ async fn fulfil(State(api): Api_, headers: HeaderMap, fields: Fields, wish: Wish
         Ok(logged_in) => logged_in,
         Err(error) => return failure(&visitor, &error),
     };
+    let view = View::parse(&fields.view);
     match perform(&logged_in, &fields, &wish).await {
-        Ok(()) => Redirect::to(fields.status.path()).into_response(),
+        Ok(flash) => {
+            let anchor = if matches!(wish, Wish::Say | Wish::ClearChat) { "#chat" } else { "" };
+            let mut response = Redirect::to(&format!("{}{anchor}", view.path())).into_response();
+            if let Some(flash) = flash {
+                visitor.tell(response.headers_mut(), &flash);
+            }
+            response
+        }
         Err(Error::LoggedOut) => failure(&visitor, &Error::LoggedOut),
         Err(error) => {
-            let text = error.problem().line();
-            let notice = match wish {
-                Wish::Say | Wish::ClearChat => Notice::Chat(text),
-                _ => Notice::Tasks(text),
-            };
-            let mut response = render(&logged_in, &visitor, fields.status, Some(notice)).await;
-            *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+            let notice = notice(&wish, fields, error.problem());
+            let mut response = render(&logged_in, &visitor, &view, Some(notice)).await;
+            if response.status().is_success() {
+                *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+            }
             response
         }
     }
 }
 
-async fn perform(logged_in: &LoggedIn<'_>, fields: &Fields, wish: &Wish) -> Result<(), Error> {
-    match wish {
-        Wish::Add => logged_in.add(&fields.title, &fields.due_date).await,
-        Wish::Edit(id) => logged_in.edit(*id, &fields.title, &fields.description, &fields.due_date).await,
-        Wish::Toggle(id) => logged_in.toggle(*id).await,
-        Wish::Delete(id) => logged_in.delete(*id).await,
-        Wish::ClearChat => logged_in.clear_chat().await,
+/// Does it, and says what there is to tell.
+async fn perform(logged_in: &LoggedIn<'_>, fields: &Fields, wish: &Wish) -> Result<Option<Flash>, Error> {
+    let flash = match *wish {
+        Wish::Add => {
+            let task = logged_in.add(&fields.words()).await?;
+            Flash::Added { id: task.id, title: task.title }
+        }
+        Wish::Edit(id) => {
+            let before = Words::from(&logged_in.task(id).await?);
+            let after = Words::from(&logged_in.edit(id, &fields.words()).await?);
+            if before == after {
+                return Ok(None);
+            }
+            Flash::Edited { id, before }
+        }
+        Wish::Complete(id) => Flash::Completed { id, title: logged_in.set_completed(id, true).await?.title },
+        Wish::Reopen(id) => Flash::Reopened { id, title: logged_in.set_completed(id, false).await?.title },
+        Wish::Delete(id) => {
+            let title = logged_in.task(id).await?.title;
+            logged_in.delete(id).await?;
+            Flash::Deleted { id, title }
+        }
+        Wish::Restore(id) => Flash::Restored { title: logged_in.restore(id).await?.title },
         Wish::Say => {
-            let conversation = logged_in.history().await?.conversation_id;
-            logged_in.say(conversation, &fields.message).await
+            logged_in.say(&fields.message).await?;
+            return Ok(None);
+        }
+        Wish::ClearChat => {
+            logged_in.clear_chat().await?;
+            Flash::ChatCleared
+        }
+    };
+    Ok(Some(flash))
+}
+
+/// Where on the page the problem is told, with what was typed.
+fn notice(wish: &Wish, fields: Fields, problem: Problem) -> Notice {
+    match wish {
+        Wish::Add => Notice::Add { words: fields.words(), problem },
+        // Without a word about a field there is nothing to mend in the form.
+        Wish::Edit(id) if !problem.fields.is_empty() => {
+            Notice::Edit { id: *id, words: fields.words(), problem }
+        }
+        Wish::Say => Notice::Chat { message: fields.message, problem },
+        Wish::ClearChat => Notice::Chat { message: String::new(), problem },
+        _ => Notice::Tasks(problem.line()),
+    }
+}
+
+impl Fields {
+    fn words(&self) -> Words {
+        Words {
+            title: self.title.clone(),
+            description: self.description.clone(),
+            due_date: self.due_date.clone(),
         }
     }
 }
 
+/// The assistant may be away without taking the list with it.
 async fn render(
     logged_in: &LoggedIn<'_>,
     visitor: &Visitor,
-    filter: Filter,
+    view: &View,
     notice: Option<Notice>,
 ) -> Response {
-    let (tasks, history) = tokio::join!(logged_in.tasks(filter.query()), logged_in.history());
-    let (tasks, history) = match (tasks, history) {
-        (Ok(tasks), Ok(history)) => (tasks, history),
-        (Err(error), _) | (_, Err(error)) => return failure(visitor, &error),
+    let (page, history) = tokio::join!(logged_in.tasks(view), logged_in.history());
+    let page = match page {
+        Ok(page) => page,
+        Err(error) => return failure(visitor, &error),
     };
-    let board = Board { user: &logged_in.user, tasks: &tasks, history: &history, filter, notice };
+    let history = history.map_err(|error| error.problem());
+    let board = Board { user: &logged_in.user, page: &page, history: &history, view, notice };
     let mut response = pages::board(visitor, &board).into_response();
     visitor.greet(response.headers_mut());
     response
 }
 
 fn landing(visitor: &Visitor) -> Response {
-    let mut response = pages::landing().into_response();
+    let mut response = pages::account::landing(visitor).into_response();
     visitor.greet(response.headers_mut());
     response
 }
 
-fn failure(visitor: &Visitor, error: &Error) -> Response {
+pub fn failure(visitor: &Visitor, error: &Error) -> Response {
     match error {
         Error::LoggedOut => {
             let mut response = Redirect::to("/login").into_response();
             visitor.log_out(response.headers_mut());
             response
         }
-        other => (StatusCode::SERVICE_UNAVAILABLE, pages::trouble(&other.problem())).into_response(),
+        other => (StatusCode::SERVICE_UNAVAILABLE, pages::trouble(visitor, &other.problem())).into_response(),
     }
 }

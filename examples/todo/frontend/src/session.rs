@@ -1,14 +1,46 @@
 //! Cookies and the defence against forged forms.
 //!
-//! The session cookie is HttpOnly and SameSite=Lax; `Secure` as soon as the request came over TLS. Every form
-//! carries the value of a second cookie: another site can make a browser send the cookie, but cannot read it
-//! to fill in the field.
+//! All cookies are HttpOnly and SameSite=Lax; `Secure` as soon as the request came over TLS. Every form carries the
+//! value of a second cookie: another site can make a browser send the cookie, but cannot read it to fill in the
+//! field. Browsers that say where a request comes from are believed besides.
 
 use axum::http::header::{COOKIE, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue};
 
+use crate::flash::Flash;
+
 const SESSION: &str = "todo_session";
 const CSRF: &str = "todo_csrf";
+const FLASH: &str = "todo_flash";
+const THEME: &str = "todo_theme";
+const MONTH_S: u64 = 30 * 24 * 3_600;
+/// The redirect follows at once; a tab that never followed it must not tell old news tomorrow.
+const FLASH_S: u64 = 60;
+
+/// Light or dark, chosen here or left to the system.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Theme {
+    #[default]
+    System,
+    Light,
+    Dark,
+}
+
+impl Theme {
+    pub const ALL: [Self; 3] = [Self::System, Self::Light, Self::Dark];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Light => "light",
+            Self::Dark => "dark",
+        }
+    }
+
+    pub fn named(name: &str) -> Self {
+        Self::ALL.into_iter().find(|theme| theme.name() == name).unwrap_or_default()
+    }
+}
 
 /// What a browser sent along: who it is, and the token its forms must repeat.
 #[derive(Clone, Debug)]
@@ -16,6 +48,11 @@ pub struct Visitor {
     pub token: Option<String>,
     /// Always set; a new one is sent with the page when the browser had none.
     pub csrf: String,
+    pub theme: Theme,
+    /// What was done by the request before this one.
+    pub flash: Option<Flash>,
+    /// A script that looks for news; what happens for it happens behind the person's back.
+    pub is_live: bool,
     csrf_is_new: bool,
     tls: bool,
     trusted_fetch: bool,
@@ -28,10 +65,13 @@ impl Visitor {
         let fetch_site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
         Self {
             token: cookie(headers, SESSION).filter(|value| !value.is_empty()),
-            csrf: known.unwrap_or_else(|| service::request_id::random_hex(16)),
+            csrf: known.unwrap_or_else(fresh_csrf),
+            theme: Theme::named(&cookie(headers, THEME).unwrap_or_default()),
+            flash: cookie(headers, FLASH).and_then(|text| Flash::from_cookie(&text)),
+            is_live: headers.contains_key("x-live"),
             csrf_is_new,
             tls: is_tls(headers),
-            trusted_fetch: !matches!(fetch_site, Some("cross-site")),
+            trusted_fetch: matches!(fetch_site, None | Some("same-origin" | "none")),
         }
     }
 
@@ -40,19 +80,33 @@ impl Visitor {
         !self.csrf_is_new && self.trusted_fetch && same(csrf.as_bytes(), self.csrf.as_bytes())
     }
 
-    /// Adds the cookies a page needs before its forms work.
+    /// Adds the cookies a page needs before its forms work, and forgets what the page has told.
     pub fn greet(&self, headers: &mut HeaderMap) {
         if self.csrf_is_new {
-            self.set(headers, CSRF, &self.csrf, 30 * 24 * 3_600);
+            self.set(headers, CSRF, &self.csrf, MONTH_S);
+        }
+        if self.flash.is_some() && !self.is_live {
+            self.set(headers, FLASH, "", 0);
         }
     }
 
+    /// With a session comes a new form token: one from before may be known to whoever used this browser then.
     pub fn log_in(&self, headers: &mut HeaderMap, token: &str, seconds: u64) {
         self.set(headers, SESSION, token, seconds);
+        self.set(headers, CSRF, &fresh_csrf(), MONTH_S);
     }
 
     pub fn log_out(&self, headers: &mut HeaderMap) {
         self.set(headers, SESSION, "", 0);
+        self.set(headers, FLASH, "", 0);
+    }
+
+    pub fn tell(&self, headers: &mut HeaderMap, flash: &Flash) {
+        self.set(headers, FLASH, &flash.to_cookie(), FLASH_S);
+    }
+
+    pub fn choose_theme(&self, headers: &mut HeaderMap, theme: Theme) {
+        self.set(headers, THEME, theme.name(), 12 * MONTH_S);
     }
 
     fn set(&self, headers: &mut HeaderMap, name: &str, value: &str, seconds: u64) {
@@ -62,6 +116,10 @@ impl Visitor {
             headers.append(SET_COOKIE, value);
         }
     }
+}
+
+fn fresh_csrf() -> String {
+    service::request_id::random_hex(16)
 }
 
 /// Whether the browser speaks TLS to the proxy in front of us.
@@ -113,6 +171,26 @@ mod tests {
 
     #[test]
     fn a_form_on_another_site_is_refused_even_with_the_token() {
-        assert!(!visitor(&format!("todo_csrf={KNOWN}"), "cross-site").may_post(KNOWN));
+        for site in ["cross-site", "same-site"] {
+            assert!(!visitor(&format!("todo_csrf={KNOWN}"), site).may_post(KNOWN));
+        }
+    }
+
+    #[test]
+    fn cookies_cannot_be_read_by_scripts_and_are_secure_under_tls() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
+        let visitor = Visitor::of(&headers);
+        let mut answer = HeaderMap::new();
+        visitor.log_in(&mut answer, "token", 60);
+        let cookies: Vec<&str> =
+            answer.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok()).collect();
+        assert_eq!(cookies.len(), 2, "the session and a new form token");
+        for cookie in cookies {
+            assert!(
+                cookie.contains("; HttpOnly; SameSite=Lax; ") && cookie.ends_with("; Secure"),
+                "{cookie}"
+            );
+        }
     }
 }

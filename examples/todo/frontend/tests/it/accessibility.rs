@@ -1,0 +1,89 @@
+//! The pages before axe-core, the checker that most accessibility tools are built on.
+//!
+//! It is no part of this repository (MPL-2.0, fetched by `.ci/setup`); where it is absent this says so.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::browser::Browser;
+use crate::world::World;
+
+const PLACE: &str = "/usr/local/share/axe-core/axe.min.js";
+
+fn axe() -> Option<String> {
+    let path = std::env::var_os("AXE_CORE").map_or_else(|| PathBuf::from(PLACE), PathBuf::from);
+    match std::fs::read_to_string(&path) {
+        Ok(script) => Some(script),
+        Err(error) => {
+            let lacking =
+                format!("axe-core is not at `{}` ({error}); `.ci/setup` fetches it", path.display());
+            assert!(std::env::var_os("TODO_REQUIRE_BROWSER").is_none(), "{lacking}");
+            eprintln!("skipped: {lacking}");
+            None
+        }
+    }
+}
+
+/// Every finding counts, not only serious ones: each rule, and the first element that breaks it.
+#[track_caller]
+fn check(browser: &Browser, axe: &str, page: &str) {
+    for (size, width) in [("desktop", None), ("phone", Some(390))] {
+        browser.phone(width);
+        for scheme in ["light", "dark"] {
+            browser.colours(scheme);
+            browser.run(axe);
+            let findings = browser.run_later(
+                "const done = arguments[0]; axe.run(document, { resultTypes: ['violations'] }) \
+                 .then(r => done(r.violations.map(v => `${v.impact} ${v.id}: ${v.nodes[0].html} ${v.nodes[0].failureSummary}`)), e => done([String(e)]))",
+            );
+            assert_eq!(findings, Value::Array(Vec::new()), "{page}, {size}, {scheme}");
+        }
+    }
+    browser.phone(None);
+    browser.colours("light");
+}
+
+#[test]
+fn no_page_has_an_accessibility_finding() {
+    let Some(axe) = axe() else { return };
+    let Some(world) = World::start() else { return };
+    let browser = &world.browser;
+    for (path, name) in [
+        ("/", "welcome"),
+        ("/signup", "sign up"),
+        ("/login", "log in"),
+        ("/help", "help"),
+        ("/no", "not found"),
+    ] {
+        browser.go(&format!("{}{path}", world.url));
+        check(browser, &axe, name);
+    }
+    browser.go(&format!("{}/login", world.url));
+    browser.type_into("#email", "nobody@example.com");
+    browser.type_into("#password", "not a password");
+    browser.click("main form button.primary");
+    browser.until_shown(".notice", "wrong");
+    check(browser, &axe, "a refused login");
+
+    world.sign_up("Grace");
+    check(browser, &axe, "an empty list");
+    world.add("Call the harbour office");
+    world.add("Paint the dinghy");
+    browser.click("#box-1");
+    browser.until_count("#task-1.done", 1);
+    browser.click("#more-2 > summary");
+    browser.run("document.getElementById('edit-due-2').value = '2020-01-01'; return 0");
+    browser.type_into("#edit-description-2", "Two coats.");
+    browser.click("#more-2 form button.primary");
+    browser.until_count("#task-2 time.late", 1);
+    world.say("delete the dinghy task");
+    browser.until_count("#messages .bubble:not(.mine):not([aria-busy])", 1);
+    browser.click("#more-2 > summary");
+    browser.click("#messages .tool summary");
+    check(browser, &axe, "the board at work");
+    browser.run("document.activeElement.blur()");
+    browser.press("?");
+    browser.until_count("dialog[open]", 1);
+    check(browser, &axe, "the help dialog");
+}
