@@ -174,7 +174,8 @@ function look(form) {
     if (value === "" || (key === "sort" && value === "created")) wanted.delete(key);
   }
   const query = wanted.toString();
-  go(query ? `/?${query}` : "/");
+  const address = query ? `/?${query}` : "/";
+  if (address !== location.pathname + location.search) go(address);
 }
 
 let typing;
@@ -184,7 +185,7 @@ document.addEventListener("input", (event) => {
   typing = setTimeout(() => event.target.form && look(event.target.form), 250);
 });
 document.addEventListener("change", (event) => {
-  if (event.target.id === "sort") look(event.target.form);
+  if (["sort", "search"].includes(event.target.id)) look(event.target.form);
 });
 document.addEventListener("click", (event) => {
   const link = event.target.closest("#tasks a[href^='/']");
@@ -405,7 +406,9 @@ function edit() {
   const details = row()?.querySelector("details");
   if (!details) return;
   details.open = true;
-  details.querySelector("input[name=title]").focus();
+  const title = details.querySelector("input[name=title]");
+  title.focus();
+  title.setSelectionRange(title.value.length, title.value.length);
 }
 
 function help() {

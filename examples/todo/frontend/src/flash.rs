@@ -9,6 +9,7 @@ use crate::api::Task;
 
 /// Browsers keep about 4 KB per cookie; an undo that does not fit is not offered.
 const MAX_BYTES: usize = 3_500;
+const TITLE_SHOWN: usize = 60;
 
 /// The fields of a task that the page can change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,11 +63,11 @@ impl Flash {
     /// What to tell.
     pub fn text(&self) -> String {
         match self {
-            Self::Added { title, .. } => format!("Added \u{201c}{title}\u{201d}."),
-            Self::Completed { title, .. } => format!("Done: \u{201c}{title}\u{201d}."),
-            Self::Reopened { title, .. } => format!("\u{201c}{title}\u{201d} is open again."),
-            Self::Deleted { title, .. } => format!("Deleted \u{201c}{title}\u{201d}."),
-            Self::Restored { title } => format!("\u{201c}{title}\u{201d} is back."),
+            Self::Added { title, .. } => format!("Added {}.", quoted(title)),
+            Self::Completed { title, .. } => format!("Done: {}.", quoted(title)),
+            Self::Reopened { title, .. } => format!("{} is open again.", quoted(title)),
+            Self::Deleted { title, .. } => format!("Deleted {}.", quoted(title)),
+            Self::Restored { title } => format!("{} is back.", quoted(title)),
             Self::Edited { .. } | Self::Saved => "Saved.".to_owned(),
             Self::ChatCleared => "The conversation is cleared. Your tasks are still here.".to_owned(),
         }
@@ -100,6 +101,14 @@ impl Flash {
     pub fn from_cookie(text: &str) -> Option<Self> {
         let (key, _) = form_urlencoded::parse(text.as_bytes()).next()?;
         serde_json::from_str(&key).ok()
+    }
+}
+
+/// The beginning of a long title is enough to know it by.
+fn quoted(title: &str) -> String {
+    match title.char_indices().nth(TITLE_SHOWN) {
+        Some((end, _)) => format!("\u{201c}{}\u{2026}\u{201d}", title[..end].trim_end()),
+        None => format!("\u{201c}{title}\u{201d}"),
     }
 }
 

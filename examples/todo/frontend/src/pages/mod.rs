@@ -193,18 +193,23 @@ pub fn board(visitor: &Visitor, board: &Board<'_>) -> Markup {
                 h2 #help-title { "Help" }
                 form method="dialog" data-plain { button.quiet type="submit" { "Close" } }
             }
-            (help_text())
+            (help_text(3))
             label.switch hidden { input #keys type="checkbox" checked; "Single-key shortcuts" }
         }
     };
     page(visitor, &place, &body)
 }
 
-fn help_text() -> Markup {
+/// In the dialog the headings stand below its own, on the page below the page's.
+fn help_text(level: u8) -> Markup {
+    let heading = |text: &str| match level {
+        2 => html! { h2.small { (text) } },
+        _ => html! { h3.small { (text) } },
+    };
     html! {
-        h3 { "Keyboard" }
+        (heading("Keyboard"))
         dl.keys { @for (key, what) in KEYS { div { dt { kbd { (key) } } dd { (what) } } } }
-        h3 { "Things to say to the assistant" }
+        (heading("Things to say to the assistant"))
         ul.sayings { @for saying in chat::SAYINGS { li { "\u{201c}" (saying) "\u{201d}" } } li { "\u{201c}change task 1 to call mum tonight\u{201d}" } li { "\u{201c}delete the meeting task\u{201d}: it asks before it deletes" } }
     }
 }
@@ -216,7 +221,7 @@ pub async fn help(headers: HeaderMap) -> Response {
         h1 { "Help" }
         p { "Tick a task to complete it, press its title to edit it. Whatever you do can be undone right after. "
             "The shortcuts work in the list while no field has the focus." }
-        (help_text())
+        (help_text(2))
         p { a.button href="/" { "Back to the tasks" } }
     })).into_response();
     visitor.greet(response.headers_mut());

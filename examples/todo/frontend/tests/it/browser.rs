@@ -95,6 +95,7 @@ impl Browser {
         let wanted = json!({ "capabilities": { "alwaysMatch": { "browserName": "chrome", "goog:chromeOptions": options } } });
         let session = browser.send(Method::POST, "/session", Some(wanted)).unwrap();
         browser.session = session["sessionId"].as_str().unwrap().to_owned();
+        browser.colours("light");
         browser
     }
 
@@ -172,6 +173,7 @@ impl Browser {
         let new = self.post("/window/new", json!({ "type": "window" })).unwrap();
         let new = new["handle"].as_str().unwrap().to_owned();
         self.look_at(&new);
+        self.colours("light");
         (old, new)
     }
 

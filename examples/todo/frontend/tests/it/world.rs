@@ -1,4 +1,5 @@
-//! The running application: database, MCP server, backend and pages, each the real program; and a browser.
+//! The running application: MCP server, backend and pages, each the real program, on a database in a file of its own;
+//! and a browser.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -6,16 +7,10 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::browser::{self, Browser, until};
 
-#[expect(dead_code)]
-#[path = "../../../backend/tests/it/databases.rs"]
-mod databases;
-
-pub use databases::free_port;
-
 const SECRET: &str = "a secret that only the tests know, 40 chars";
 pub const PASSWORD: &str = "correct horse battery";
 
-/// Everything one test needs. Tests take turns: each is three services, a database and a browser on two cores.
+/// Everything one test needs. Tests take turns: each is three services, a browser on two cores.
 pub struct World {
     pub browser: Browser,
     pub url: String,
@@ -24,8 +19,7 @@ pub struct World {
     backend_port: u16,
     mcp_port: u16,
     _mcp: Service,
-    database: databases::Server,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -43,19 +37,15 @@ impl World {
     /// Starts everything; none when this machine lacks a piece, which is said.
     pub fn start() -> Option<Self> {
         static TURN: Mutex<()> = Mutex::new(());
-        let lacking = browser::missing().map(str::to_owned);
-        let programs = databases::programs();
-        if let Some(lacking) = lacking.or_else(|| programs.as_ref().err().cloned()) {
+        if let Some(lacking) = browser::missing() {
             assert!(std::env::var_os("TODO_REQUIRE_BROWSER").is_none(), "{lacking}");
             eprintln!("skipped: {lacking}");
             return None;
         }
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = tempfile::Builder::new().prefix("todo-browser-test-").tempdir().unwrap();
-        let (postgres_bin, _) = programs.unwrap();
-        let database = databases::postgres(&postgres_bin, dir.path());
         let (mcp_port, backend_port, port) = (free_port(), free_port(), free_port());
-        let url = database_url(&database);
+        let url = database_url(dir.path());
         let mut world = Self {
             _mcp: Service::start("mcp-server", mcp_port, &[("DATABASE_URL", &url)]),
             _frontend: Service::start("frontend", port, &[("BACKEND_URL", &local(backend_port))]),
@@ -64,8 +54,7 @@ impl World {
             backend: None,
             backend_port,
             mcp_port,
-            database,
-            _dir: dir,
+            dir,
             _turn: turn,
         };
         world.start_backend();
@@ -74,7 +63,7 @@ impl World {
 
     pub fn start_backend(&mut self) {
         let mcp = format!("{}/mcp", local(self.mcp_port));
-        let url = database_url(&self.database);
+        let url = database_url(self.dir.path());
         let settings =
             [("DATABASE_URL", url.as_str()), ("MCP_SERVER_URL", &mcp), ("CHAT_LIMIT_PER_MINUTE", "1000")];
         self.backend = Some(Service::start("backend", self.backend_port, &settings));
@@ -113,8 +102,12 @@ fn local(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
 }
 
-fn database_url(server: &databases::Server) -> String {
-    format!("postgres://todo@127.0.0.1:{}/postgres", server.port)
+fn database_url(folder: &Path) -> String {
+    format!("sqlite:{}", folder.join("todo.db").display())
+}
+
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn ready(url: &str) -> Result<(), String> {
