@@ -5,6 +5,7 @@
 //!   host: todo.localhost             # default <app>.localhost
 //!   generate: [POSTGRES_PASSWORD]    # variables that get a random value when nothing sets them
 //!   ingress: {class: nginx}          # `ingress: false` leaves it out
+//!   profiles: [in-cluster-db]        # active when neither `--profile` nor COMPOSE_PROFILES names one
 //! services:
 //!   backend:
 //!     x-seaworthy:
@@ -36,7 +37,7 @@ use crate::top::Cx;
 
 const NAME: &str = "x-seaworthy";
 
-const APP_KEYS: &[Key] = &[carried("host"), carried("generate"), carried("ingress")];
+const APP_KEYS: &[Key] = &[carried("host"), carried("generate"), carried("ingress"), carried("profiles")];
 
 const SERVICE_KEYS: &[Key] = &[
     carried("replicas"),
@@ -51,14 +52,17 @@ const SERVICE_KEYS: &[Key] = &[
 pub(crate) struct AppExtension {
     pub ingress: Ingress,
     pub ingress_off: bool,
+    /// Profiles of those who name none.
+    pub profiles: Vec<String>,
 }
 
 pub(crate) fn app(root: &Node, report: &mut Report) -> Result<AppExtension> {
-    let mut found = AppExtension { ingress: Ingress::default(), ingress_off: false };
+    let mut found = AppExtension { ingress: Ingress::default(), ingress_off: false, profiles: Vec::new() };
     let Some(node) = root.get(NAME) else { return Ok(found) };
     let section = Section::new(node, NAME)?;
     section.account(APP_KEYS, report)?;
     found.ingress.host = section.text("host")?.unwrap_or_default();
+    found.profiles = section.texts("profiles")?;
     match section.get("ingress") {
         Some(Node { value: Value::Scalar { .. }, .. }) => {
             found.ingress_off = !section.flag("ingress")?.unwrap_or(true);

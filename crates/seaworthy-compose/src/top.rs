@@ -78,7 +78,7 @@ pub fn load(request: &Request, sources: &mut Vec<Source>, report: &mut Report) -
     top.account(KEYS, report)?;
     let extension = extension::app(&root, report)?;
     let name = app_name(request, &top, &variables)?;
-    let active = active_services(request, &root, &variables)?;
+    let active = active_services(request, &root, &variables, &extension.profiles)?;
     let at_top = |key: &str| match root.get(key) {
         Some(node) => Section::new(node, key),
         None => Ok(Section::empty(key, root.mark)),
@@ -178,14 +178,22 @@ fn app_name(request: &Request, top: &Section<'_>, variables: &Variables) -> Resu
     Ok(label)
 }
 
-/// The services that have no profile or an active one.
-fn active_services<'a>(request: &Request, root: &'a Node, variables: &Variables) -> Result<Vec<&'a Entry>> {
+/// The services that have no profile or an active one. `default` counts when nobody names a profile.
+fn active_services<'a>(
+    request: &Request,
+    root: &'a Node,
+    variables: &Variables,
+    default: &[String],
+) -> Result<Vec<&'a Entry>> {
     let no_services = || Fault::at(root.mark, Problem::NoServices);
     let Some(services) = root.get("services") else { return no_services() };
     let services = Section::new(services, "services")?;
-    let from_environment =
-        variables.get("COMPOSE_PROFILES").unwrap_or_default().split(',').map(str::to_owned);
-    let profiles: BTreeSet<String> = request.profiles.iter().cloned().chain(from_environment).collect();
+    let named = variables.get("COMPOSE_PROFILES").unwrap_or_default().split(',');
+    let named = named.map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
+    let mut profiles: BTreeSet<String> = request.profiles.iter().cloned().chain(named).collect();
+    if profiles.is_empty() {
+        profiles.extend(default.iter().cloned());
+    }
     let mut active = Vec::new();
     for entry in services.entries() {
         let own = Section::new(&entry.node, services.below(&entry.key))?.texts("profiles")?;

@@ -283,6 +283,17 @@ fn an_included_file_lies_under_the_one_that_includes_it() {
 }
 
 #[test]
+fn a_profile_of_x_seaworthy_is_active_when_nobody_names_one() {
+    let text = |default: &str| {
+        format!(
+            "x-seaworthy: {{profiles: [{default}]}}\nservices:\n  web: {{image: x}}\n  db: {{image: y, profiles: [own-db]}}\n"
+        )
+    };
+    assert_eq!(loaded(&text("own-db")).app.services.len(), 2);
+    assert_eq!(loaded(&text("other")).app.services.len(), 1);
+}
+
+#[test]
 fn services_of_sleeping_profiles_are_left_out() {
     let app = loaded("services:\n  web: {image: x}\n  debug: {image: y, profiles: [dev]}\n").app;
     assert_eq!(app.services.len(), 1);

@@ -79,3 +79,31 @@ fn a_damaged_file_is_refused_or_read_but_never_a_crash() {
         }
     }
 }
+
+/// Services and secrets of the example in the repository, in an environment with `variables`.
+#[track_caller]
+fn check(variables: &[(&str, &str)], profile: Option<&str>, services: &str, secrets: &str) {
+    let request = seaworthy_compose::Request {
+        folder: std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/todo"),
+        profiles: profile.map(str::to_owned).into_iter().collect(),
+        environment: variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+        ..Default::default()
+    };
+    let app = seaworthy_compose::load(&request).unwrap_or_else(|error| panic!("{}", error.explain())).app;
+    let found: Vec<&str> = app.services.iter().map(|service| service.name.as_str()).collect();
+    assert_eq!(found.join(" "), services);
+    let mut found: Vec<&str> = app.secrets.iter().map(|secret| secret.key.as_str()).collect();
+    found.sort_unstable();
+    assert_eq!(found.join(" "), secrets);
+}
+
+#[test]
+fn the_database_is_in_the_cluster_unless_another_is_named() {
+    let (with, without) = ("frontend backend mcp-server redis postgres", "frontend backend mcp-server redis");
+    let inside = "BETTER_AUTH_SECRET DATABASE_URL POSTGRES_PASSWORD";
+    check(&[], None, with, inside);
+    check(&[("COMPOSE_PROFILES", "in-cluster-db")], None, with, inside);
+    let url = ("DATABASE_URL", "postgres://ada:hunter2@db.example.org:5432/todo");
+    check(&[url, ("COMPOSE_PROFILES", "external-db")], None, without, "BETTER_AUTH_SECRET DATABASE_URL");
+    check(&[url], Some("external-db"), without, "BETTER_AUTH_SECRET DATABASE_URL");
+}
