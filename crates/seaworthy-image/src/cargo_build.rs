@@ -12,15 +12,19 @@ use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
+use crate::HealthCheck;
 use crate::error::{Error, Result};
 use crate::inputs::fingerprint;
 use crate::layer::{LayerBuilder, Owner};
 use crate::store::{Image, ImageStore, NewImage};
 
 /// Changes whenever the layout of the images does, so that old ones are rebuilt.
-const BUILDER: &str = "cargo-1";
+const BUILDER: &str = "cargo-2";
 const USER: Owner = Owner { uid: 1000, gid: 1000 };
 const ROOT: Owner = Owner { uid: 0, gid: 0 };
+/// Who the images know: nobody has a shell or a home.
+const GROUPS: &str = "root:x:0:\napp:x:1000:\n";
+const USERS: &str = "root:x:0:0::/:/none\napp:x:1000:1000::/:/none\n";
 const TAIL_LINES: usize = 20;
 const TAG_LENGTH: usize = 12;
 
@@ -32,6 +36,7 @@ pub struct CargoImage {
     pub package: String,
     /// Ports the container listens on, for the image's own description.
     pub ports: Vec<u16>,
+    pub health: Option<HealthCheck>,
 }
 
 /// An image and whether it had to be built.
@@ -197,8 +202,8 @@ fn pack(store: &ImageStore, wanted: &CargoImage, binary: &Path, inputs: String) 
     layer.directory("app", 0o755, ROOT)?;
     layer.bytes(&format!("app/{name}"), &content, 0o755, ROOT)?;
     layer.directory("etc", 0o755, ROOT)?;
-    layer.bytes("etc/group", b"root:x:0:\napp:x:1000:\n", 0o644, ROOT)?;
-    layer.bytes("etc/passwd", b"root:x:0:0::/:/none\napp:x:1000:1000::/:/none\n", 0o644, ROOT)?;
+    layer.bytes("etc/group", GROUPS.as_bytes(), 0o644, ROOT)?;
+    layer.bytes("etc/passwd", USERS.as_bytes(), 0o644, ROOT)?;
     layer.directory("tmp", 0o1777, USER)?;
     let layer = layer.finish()?;
     let config = config_of(wanted, &name)?;
@@ -207,6 +212,7 @@ fn pack(store: &ImageStore, wanted: &CargoImage, binary: &Path, inputs: String) 
         name: format!("{}:{tag}", wanted.repository),
         layers: vec![layer],
         config,
+        health: wanted.health.clone(),
         inputs: Some(inputs),
     };
     store.add(image)
@@ -261,6 +267,55 @@ mod tests {
         let own = std::fs::read("/proc/self/exe").unwrap();
         assert!(wants_an_interpreter(&own));
         assert!(!wants_an_interpreter(b"#!/bin/sh"));
+    }
+
+    /// The instructions after the last `FROM`, with continued lines joined.
+    fn last_stage(dockerfile: &str) -> Vec<(String, String)> {
+        let joined = dockerfile.replace("\\\n", " ");
+        let stage = joined.split("\nFROM ").last().unwrap_or_default();
+        let lines = stage.lines().skip(1).filter_map(|line| line.trim().split_once(' '));
+        lines.map(|(word, rest)| (word.to_owned(), rest.trim().to_owned())).collect()
+    }
+
+    #[track_caller]
+    fn check_dockerfile(package: &str, port: u16, dockerfile: &str) {
+        let wanted = CargoImage {
+            repository: package.to_owned(),
+            package: package.to_owned(),
+            ports: vec![port],
+            health: None,
+        };
+        let config = config_of(&wanted, package).unwrap();
+        let stage = last_stage(dockerfile);
+        let said = |word: &str| {
+            let found = stage.iter().find(|(found, _)| found == word);
+            found.map(|(_, rest)| rest.clone()).unwrap_or_else(|| panic!("no {word} in {stage:?}"))
+        };
+        assert!(dockerfile.contains("FROM scratch"), "the image holds nothing but what is copied");
+        assert_eq!(Some(said("USER")), *config.user());
+        assert_eq!(Some(vec![format!("{}/tcp", said("EXPOSE"))]), *config.exposed_ports());
+        assert_eq!(serde_json::from_str::<Vec<String>>(&said("ENTRYPOINT")).ok(), *config.entrypoint());
+        assert_eq!(Some(said("WORKDIR")), *config.working_dir());
+        assert_eq!(Some(said("STOPSIGNAL")), *config.stop_signal());
+        let labels = config.labels().clone().unwrap_or_default();
+        let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}=\"{value}\"")).collect();
+        assert_eq!(said("LABEL"), labels.join(" "));
+        let health = said("HEALTHCHECK");
+        assert!(health.ends_with(&format!(r#"CMD ["/app/{package}", "health"]"#)), "{health}");
+        for file in [GROUPS, USERS] {
+            assert!(dockerfile.contains(&file.replace('\n', "\\n")), "the same users and groups");
+        }
+    }
+
+    #[test]
+    fn docker_builds_the_same_image_of_the_example() {
+        let file = |service: &str| {
+            let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/todo");
+            std::fs::read_to_string(example.join(service).join("Dockerfile")).unwrap()
+        };
+        check_dockerfile("frontend", 3000, &file("frontend"));
+        check_dockerfile("backend", 8000, &file("backend"));
+        check_dockerfile("mcp-server", 8001, &file("mcp-server"));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 
 pub mod cargo_build;
 mod error;
+mod health;
 mod inputs;
 pub mod layer;
 mod pull;
@@ -17,6 +18,7 @@ mod store;
 mod unpack;
 
 pub use error::Error;
+pub use health::HealthCheck;
 pub use pull::pull;
 pub use reference::{BadName, normalize};
 pub use store::{Image, ImageStore, Layer, NewImage};

@@ -16,6 +16,7 @@ use rustix::fs::FlockOperation;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
+use crate::HealthCheck;
 use crate::error::{At, Error, Result};
 use crate::layer::{LayerTar, digest_text};
 use crate::reference::normalize;
@@ -66,6 +67,7 @@ pub struct NewImage {
     pub name: String,
     pub layers: Vec<LayerTar>,
     pub config: Config,
+    pub health: Option<HealthCheck>,
     /// Fingerprint of what the image was built from, if the builder keeps one.
     pub inputs: Option<String>,
 }
@@ -135,6 +137,10 @@ impl ImageStore {
             .config(new.config)
             .rootfs(RootFsBuilder::default().typ("layers").diff_ids(diff_ids).build()?)
             .build()?;
+        let mut configuration = serde_json::to_value(configuration)?;
+        if let Some(check) = &new.health {
+            configuration["config"]["Healthcheck"] = serde_json::to_value(check)?;
+        }
         let config = self.put_document(MediaType::ImageConfig, &configuration)?;
         let manifest = ImageManifestBuilder::default()
             .schema_version(2u32)
@@ -335,7 +341,9 @@ mod tests {
         layer.bytes("hello", content.as_bytes(), 0o644, Owner::default()).unwrap();
         let config = ConfigBuilder::default().cmd(vec!["/hello".to_owned()]).build().unwrap();
         let layers = vec![layer.finish().unwrap()];
-        store.add(NewImage { name: name.into(), layers, config, inputs: Some(content.into()) }).unwrap()
+        store
+            .add(NewImage { name: name.into(), layers, config, health: None, inputs: Some(content.into()) })
+            .unwrap()
     }
 
     #[test]

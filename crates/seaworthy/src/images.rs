@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use seaworthy_app::{App, Build, Image, Service};
+use seaworthy_app::{App, Build, HealthTest, Healthcheck, Image, Service};
 use seaworthy_image::cargo_build::{self, Built, CargoImage};
-use seaworthy_image::{Error, ImageStore};
+use seaworthy_image::{Error, HealthCheck, ImageStore};
 
 use crate::cx::Cx;
 use crate::failure::{Failure, Kind, Or};
@@ -119,7 +119,20 @@ fn cargo_image(app: &App, service: &Service) -> CargoImage {
         repository: repository(&app.image_name(service)).to_owned(),
         package: service.name.clone(),
         ports: service.ports.iter().map(|port| port.container).collect(),
+        health: service.healthcheck.as_ref().and_then(health),
     }
+}
+
+/// A line for a shell is left out: the images have none.
+fn health(check: &Healthcheck) -> Option<HealthCheck> {
+    let HealthTest::Exec(command) = &check.test else { return None };
+    Some(HealthCheck {
+        command: command.clone(),
+        interval_s: check.interval_s,
+        timeout_s: check.timeout_s,
+        start_period_s: check.start_period_s,
+        retries: check.retries,
+    })
 }
 
 /// The name without its tag: the tag of what we build is taken from its content.

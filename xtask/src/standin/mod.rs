@@ -80,6 +80,7 @@ fn make(store: &ImageStore, packages: &Packages, recipe: &Recipe) -> anyhow::Res
         name: recipe.name.to_owned(),
         layers: vec![layer.finish()?],
         config: config(recipe, &version)?,
+        health: None,
         inputs: Some(recipe.fingerprint()),
     })?;
     let size = megabytes(image.size_bytes());

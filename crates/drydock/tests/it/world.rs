@@ -128,7 +128,7 @@ fn make_image(store: &Path, busybox: &Path) {
     }
     let config = ConfigBuilder::default().cmd(vec!["sh".to_owned()]).build().unwrap();
     let layers = vec![layer.finish().unwrap()];
-    store.add(NewImage { name: "busybox:1".to_owned(), layers, config, inputs: None }).unwrap();
+    store.add(NewImage { name: "busybox:1".to_owned(), layers, config, health: None, inputs: None }).unwrap();
 }
 
 impl Engine {
