@@ -26,17 +26,18 @@ fn read_by_the_services() -> BTreeSet<String> {
             sources(&part, &mut files);
         }
     }
-    let asks = ["required(", "optional(", "parsed(", "secret(", "var(", "var_os(", "const ACCEPTED: &str = "];
+    let asks = ["required(", "optional(", "parsed(", "secret(", "var(", "var_os(", "setting("];
     let mut found = BTreeSet::new();
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
         let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-        for ask in asks {
-            for part in text.split(ask).skip(1) {
-                let name = part.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next());
-                found.extend(name.filter(|name| is_variable(name)).map(str::to_owned));
-            }
+        for part in asks.iter().flat_map(|ask| text.split(ask).skip(1)) {
+            let name = part.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next());
+            found.extend(name.filter(|name| is_variable(name)).map(str::to_owned));
         }
+        // Lists of names that are asked for one after the other.
+        found
+            .extend(text.split('"').filter(|word| word.starts_with("BETTER_AUTH_SECRET")).map(str::to_owned));
     }
     found
 }
@@ -74,12 +75,14 @@ fn every_variable_the_services_read_is_explained() {
 }
 
 #[test]
-fn every_variable_of_the_compose_file_is_explained() {
-    let compose = std::fs::read_to_string(root().join("compose.yaml")).unwrap();
+fn every_variable_of_the_compose_files_is_explained() {
+    let files = ["compose.yaml", "compose.model.yaml", "compose.secrets.yaml"];
+    let read = |name| std::fs::read_to_string(root().join(name)).unwrap();
+    let compose: String = files.into_iter().map(read).collect();
     let names: BTreeSet<String> = explained().into_iter().map(|(name, _)| name).collect();
     for part in compose.split("${").skip(1) {
         let name: String = part.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-        assert!(names.contains(&name), "`{name}` of compose.yaml is not in .env.example");
+        assert!(names.contains(&name), "`{name}` of a compose file is not in .env.example");
     }
 }
 
