@@ -158,10 +158,16 @@ document.addEventListener("submit", (event) => {
 
 // --- Filter, search and order without leaving the page ----------------------------------------------------------
 
+let looks = 0;
+
 async function go(address, { remember = true } = {}) {
+  const mine = ++looks;
   try {
     const answer = await fetch(address, { headers: { accept: "text/html" } });
-    if (!answer.ok || !adopt(await answer.text())) return location.assign(address);
+    const html = await answer.text();
+    // Somebody who types on wants the answer to the last letter, whichever comes last.
+    if (mine !== looks) return;
+    if (!answer.ok || !adopt(html)) return location.assign(address);
     if (remember) history.pushState(null, "", address);
   } catch {
     notice(document.getElementById("tasks"), OFFLINE);
@@ -337,8 +343,11 @@ async function refresh() {
   refreshing = (async () => {
     do {
       again = false;
-      const answer = await fetch(location.href, { headers: { accept: "text/html", "x-live": "1" } });
-      if (answer.ok && !adopt(await answer.text(), { keepFlash: true })) location.assign("/login");
+      const asked = location.href;
+      const answer = await fetch(asked, { headers: { accept: "text/html", "x-live": "1" } });
+      const html = await answer.text();
+      if (asked !== location.href) again = true;
+      else if (answer.ok && !adopt(html, { keepFlash: true })) location.assign("/login");
     } while (again);
   })();
   try {
