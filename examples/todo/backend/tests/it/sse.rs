@@ -67,7 +67,7 @@ impl Events {
                 return Some(Event { name: field("event"), id: field("id"), data });
             }
             let piece = self.stream.next().await?.expect("the stream goes on");
-            self.text.push_str(&String::from_utf8(piece.to_vec()).expect("UTF-8"));
+            self.text.push_str(std::str::from_utf8(&piece).expect("UTF-8"));
         }
     }
 
