@@ -17,7 +17,7 @@ fn the_assistant_changes_the_list_and_shows_how() {
     browser.until_count("#messages .bubble:not(.mine):not([aria-busy])", 2);
     browser.until_titles(&["Buy groceries"]);
     browser.screenshot("chat-confirm");
-    world.say("yes");
+    browser.click("#messages .answers button[value=yes]");
     browser.until_titles(&[]);
     browser.until_count("#messages .bubble:not(.mine):not([aria-busy])", 3);
     browser.until_shown("#messages .bubble:last-of-type", "elete");
