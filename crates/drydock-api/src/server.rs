@@ -368,7 +368,13 @@ impl Server {
         if metrics::is_metrics(&self, &path) {
             return metrics::answer(&self, &path, &query, request.method());
         }
-        let kind = self.kind(&path.group, &path.version, &path.plural).ok_or_else(ApiError::no_such_path)?;
+        let Some(kind) = self.kind(&path.group, &path.version, &path.plural) else {
+            // A group that nobody brought is no path at all.
+            return match drydock_kinds::catalog().iter().any(|spec| spec.group == path.group) {
+                true => Err(ApiError::no_such_path()),
+                false => Ok(discovery::no_page()),
+            };
+        };
         let (mut parts, body) = request.into_parts();
         let user = Arc::new(user);
         let cx = Cx {

@@ -11,14 +11,14 @@ use crate::status::ApiError;
 const IMMORTAL: &[&str] = &["default", "kube-system", "kube-public"];
 
 /// Refuses a creation in a namespace that is missing or on its way out.
-pub(crate) fn check_namespace(cx: &Cx) -> Result<(), ApiError> {
+pub(crate) fn check_namespace(cx: &Cx, name: &str) -> Result<(), ApiError> {
     let Some(namespace) = &cx.path.namespace else { return Ok(()) };
     let found = find(cx, &format!("core/namespaces//{namespace}"))?;
     let found = found.ok_or_else(|| ApiError::not_found("", "namespaces", namespace))?;
     if meta::is_deleting(&found) {
         let why =
             format!("unable to create new content in namespace {namespace} because it is being terminated");
-        let error = ApiError::forbidden(cx.kind.group(), cx.kind.plural(), cx.path.name(), &why);
+        let error = ApiError::forbidden(cx.kind.group(), cx.kind.plural(), name, &why);
         let message = format!("namespace {namespace} is being terminated");
         return Err(error.with_causes(json!([{
             "reason": "NamespaceTerminating", "message": message, "field": "metadata.namespace",

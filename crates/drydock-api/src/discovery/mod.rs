@@ -34,7 +34,7 @@ pub(crate) fn answer(
     let words: Vec<&str> = path.split('/').filter(|word| !word.is_empty()).collect();
     let found =
         |value: Option<Value>| Ok(value.map_or_else(no_page, |value| wire::json(StatusCode::OK, value)));
-    // A version that a known group does not have is missed as an object is.
+    // A version that a built-in group does not have is missed as an object is.
     let listed = |value: Option<Value>| match value {
         Some(value) => Ok(wire::json(StatusCode::OK, value)),
         None => Err(ApiError::no_such_path()),
@@ -54,11 +54,9 @@ pub(crate) fn answer(
         ["api", version] => listed(documents::resources(&entries::all(server), "", version)),
         ["apis", group] => found(documents::group(&entries::all(server), group)),
         ["apis", group, version] => {
-            let entries = entries::all(server);
-            match documents::group(&entries, group) {
-                Some(_) => listed(documents::resources(&entries, group, version)),
-                None => Ok(no_page()),
-            }
+            let document = documents::resources(&entries::all(server), group, version);
+            let is_builtin = drydock_kinds::catalog().iter().any(|spec| spec.group == *group);
+            if is_builtin { listed(document) } else { found(document) }
         }
         [] => found(Some(json!({ "paths": root_paths(server) }))),
         _ => Ok(no_page()),
@@ -66,7 +64,7 @@ pub(crate) fn answer(
 }
 
 /// What is no path of the API at all is no `Status` either.
-fn no_page() -> Response<Body> {
+pub(crate) fn no_page() -> Response<Body> {
     let mut response =
         wire::bytes_as(StatusCode::NOT_FOUND, "404 page not found\n", "text/plain; charset=utf-8");
     response.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));

@@ -28,4 +28,4 @@ pub use apply::{Apply, ApplyError, apply};
 pub use conflict::{Conflict, Conflicts};
 pub use json::{JsonPatchError, json_patch};
 pub use strategic::{MergeError, strategic_merge};
-pub use tracking::{Writer, track_create, track_update};
+pub use tracking::{Writer, forget_time, track_create, track_update};

@@ -32,7 +32,18 @@ pub fn track_update(
     track(live, before, new, root, writer, now);
 }
 
-/// The same for a create. `blank` is what an object of this kind says before anybody has set anything: whoever creates
+/// Takes the time from the entry of this writer, as the scale subresource of every cluster writes it.
+pub fn forget_time(object: &mut Value, writer: Writer<'_>) {
+    let Ok(mut owners) = managers::decode(object) else { return };
+    for owner in &mut owners {
+        if owner.name == writer.manager && owner.subresource == writer.subresource {
+            owner.time = None;
+        }
+    }
+    managers::encode(object, owners);
+}
+
+/// As [`track_update`], for a create. `blank` is what an object of this kind says before anybody has set anything: whoever creates
 /// it does not own that.
 pub fn track_create(blank: &Value, new: &mut Value, root: Type<'_>, writer: Writer<'_>, now: Timestamp) {
     track(None, blank.clone(), new, root, writer, now);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::auth::legacy;
 use crate::auth::rbac::escalation;
 use crate::certificates;
-use crate::patch::{Writer, track_create, track_update};
+use crate::patch::{Writer, forget_time, track_create, track_update};
 use crate::resource::options::{WriteOptions, unregistered};
 use crate::server::Cx;
 use crate::status::ApiError;
@@ -217,6 +217,10 @@ pub(crate) async fn admit(
 fn track(cx: &Cx, new: &mut Value, old: Option<&Value>, options: &WriteOptions) {
     let Some(root) = cx.kind.root() else { return };
     match old {
+        Some(_) if cx.path.subresource == "scale" => {
+            track_update(old, new, root, writer(cx, options), cx.now);
+            forget_time(new, writer(cx, options));
+        }
         Some(_) => track_update(old, new, root, writer(cx, options), cx.now),
         None => track_create(&cx.kind.blank(), new, root, writer(cx, options), cx.now),
     }

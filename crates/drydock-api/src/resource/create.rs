@@ -48,7 +48,7 @@ pub(crate) async fn create_object(
         false => None,
     };
     let _turn = cx.server.custom.hold(&cx.kind).await;
-    crate::admission::check_namespace(cx)?;
+    crate::admission::check_namespace(cx, meta::name(&object))?;
     for _ in 0..MAX_ATTEMPTS {
         let mut named = object.clone();
         let generated = generate_name(&mut named);

@@ -56,13 +56,14 @@ pub(super) async fn create(cx: &Cx, body: Body) -> Result<Response<Body>, ApiErr
         "spec": spec,
         "status": { "token": signed, "expirationTimestamp": meta::timestamp(expires) },
     });
-    meta::carry_over(&mut answer, &claimed(cx, &request), "managedFields");
+    meta::carry_over(&mut answer, &claimed(cx, &request, expiration_s), "managedFields");
     Ok(wire::json(StatusCode::CREATED, answer))
 }
 
 /// The request with a note of who sent it, as for objects that are stored.
-fn claimed(cx: &Cx, request: &Value) -> Value {
+fn claimed(cx: &Cx, request: &Value, expiration_s: i64) -> Value {
     let mut request = request.clone();
+    request["spec"]["expirationSeconds"] = expiration_s.into();
     request["apiVersion"] = format!("{GROUP}/v1").into();
     meta::ensure(&mut request);
     let manager = cx.query.get("fieldManager").map_or_else(|| options::program(&cx.headers), str::to_owned);
