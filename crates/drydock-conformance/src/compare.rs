@@ -30,17 +30,27 @@ pub fn compare(recording: &Recording, ran: &Ran) -> Vec<Difference> {
                     .unwrap_or_else(|| Outcome { out: "(never recorded)".to_owned(), ..Outcome::default() })
             }
         };
-        if expected != step.outcome {
+        if meaning(&step.title, &expected) != meaning(&step.title, &step.outcome) {
             found.push(Difference {
                 scenario: ran.scenario.clone(),
                 title: step.title.clone(),
                 version: ran.version.to_owned(),
-                recorded: expected,
-                seen: step.outcome.clone(),
+                recorded: meaning(&step.title, &expected),
+                seen: meaning(&step.title, &step.outcome),
             });
         }
     }
     found
+}
+
+/// An outcome without what means nothing: the order of keys, where kubectl passes on JSON as it came.
+fn meaning(title: &str, outcome: &Outcome) -> Outcome {
+    let raw = title.contains("--raw").then(|| serde_json::from_str::<serde_json::Value>(&outcome.out));
+    let out = match raw {
+        Some(Ok(value)) => format!("{value:#}"),
+        _ => outcome.out.clone(),
+    };
+    Outcome { out, ..outcome.clone() }
 }
 
 impl std::fmt::Display for Difference {
@@ -115,6 +125,15 @@ fn middle<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<(char, &'a str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_order_of_keys_in_raw_json_means_nothing() {
+        let told = |out: &str| Outcome { out: out.to_owned(), ..Outcome::default() };
+        let (one, other) =
+            (told(r#"{"kind":"A","apiVersion":"v1"}"#), told(r#"{"apiVersion":"v1","kind":"A"}"#));
+        assert_eq!(meaning("$ kubectl get --raw /x", &one), meaning("$ kubectl get --raw /x", &other));
+        assert_ne!(meaning("$ kubectl get x -o json", &one), meaning("$ kubectl get x -o json", &other));
+    }
 
     #[test]
     fn a_difference_shows_what_left_and_what_came() {

@@ -45,10 +45,11 @@ async fn exchange(
             headers += &format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes()));
         }
     }
-    let documents: Option<Vec<Value>> = match text.trim_start().starts_with(['{', '[']) {
+    let mut documents: Option<Vec<Value>> = match text.trim_start().starts_with(['{', '[']) {
         true => serde_json::Deserializer::from_str(&text).into_iter().collect::<Result<_, _>>().ok(),
         false => None,
     };
+    documents.iter_mut().flatten().for_each(sort_owners);
     let out = match documents {
         Some(documents) => shown(&documents, request, saved)?,
         None => text.into_owned(),
@@ -74,6 +75,26 @@ fn built(request: &Request, saved: &Saved) -> anyhow::Result<http::Request<Body>
         builder = builder.header("accept", "application/json");
     }
     Ok(builder.body(Body::from(body.into_bytes()))?)
+}
+
+/// Owners of fields stand in the order of the seconds in which they wrote, which differ from run to run.
+fn sort_owners(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::Array(owners) if name == "managedFields" => owners.sort_by_key(identity),
+                    value => sort_owners(value),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(sort_owners),
+        _ => {}
+    }
+}
+
+fn identity(owner: &Value) -> [String; 3] {
+    ["manager", "operation", "subresource"].map(|part| owner[part].to_string())
 }
 
 /// The documents as text with sorted keys, or the parts of them that were asked for.
