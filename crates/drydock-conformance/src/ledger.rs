@@ -27,13 +27,23 @@ pub fn ledger(
 ) -> String {
     let (commands, requests) = tables(recordings, differences);
     let mut page = format!(
-        "# Conformance\n\nCompared on {date}, recorded from {source}.\n\nEvery step below ran against that cluster and \
-         against drydock; exit code, stdout and stderr (of requests: status code, body and headers) were compared \
-         after masking what changes from run to run. `supported`: all equal. `partial`: some differ, each is listed \
-         further down. `refused`: drydock says by name that it does not do it. `absent`: it is not there.\n\
-         The comparison runs in CI (`cargo test -p drydock-conformance`) and fails at every difference that is not \
-         listed here, and at every listed one that is gone.\n\n## kubectl\n\n"
+        "# Conformance\n\nWill drydock do for what you do with a cluster? This page says what kubectl and plain requests get \
+         from it, beside what a real cluster gave them. Compared on {date}; recorded from {source}.\n\n## In short\n\n\
+         - kubectl {} to {}: {}\n- Requests: {}\n",
+        versions().first().unwrap_or(&""),
+        versions().last().unwrap_or(&""),
+        total(&commands),
+        total(&requests),
     );
+    page += &short_list(differences);
+    page += "\n## How to read the tables\n\nEvery step ran against that cluster and against drydock; exit code, stdout and \
+             stderr (of requests: status code, body and headers) were compared after masking what changes from run to \
+             run: names that are drawn, times, addresses, revisions. `supported`: all steps equal. `partial`: some differ, \
+             each is listed further down with what it means. `refused`: drydock says by name that it does not do it. \
+             `absent`: it is not there.\nThe comparison runs in CI (`cargo test -p drydock-conformance`) and fails at every \
+             difference that is not listed here; there the versions of kubectl between the oldest and the newest take \
+             turns. `logs`, `exec`, `attach`, `cp` and `port-forward` need real containers and are tested with the whole \
+             engine (`crates/drydock/tests`).\n\n## kubectl\n\n";
     page += &matrix(&commands, versions());
     page += "\n## Requests\n\n";
     page += &matrix(&requests, &[HTTP]);
@@ -57,6 +67,23 @@ fn tables(recordings: &[(String, Recording)], differences: &Differences) -> (Tab
         }
     }
     (commands, requests)
+}
+
+/// How many steps are equal.
+fn total(table: &Table) -> String {
+    let counts = || table.values().flat_map(BTreeMap::values);
+    let (steps, equal): (usize, usize) =
+        (counts().map(|count| count.steps).sum(), counts().map(|count| count.equal).sum());
+    let percent = equal as f64 * 100.0 / steps.max(1) as f64;
+    format!("{equal} of {steps} compared steps are equal ({percent:.1} %).")
+}
+
+/// What is not there at all, each reason once.
+fn short_list(differences: &Differences) -> String {
+    let missing = differences.declared.iter().filter(|one| one.status != "partial");
+    let reasons: BTreeSet<(&str, String)> =
+        missing.map(|one| (one.status.as_str(), one.reason.replace('\n', " "))).collect();
+    reasons.iter().map(|(status, reason)| format!("- **{status}**: {reason}\n")).collect()
 }
 
 fn matrix(table: &Table, columns: &[&str]) -> String {
@@ -137,5 +164,7 @@ mod tests {
         let page = ledger(&[("a".into(), recording)], &differences, "a cluster", "2026-01-01");
         assert!(page.contains("| get | partial (1 of 2) | not tried |"), "{page}");
         assert!(page.contains("- **refused** [1.27] `kubectl get y`: Because."), "{page}");
+        assert!(page.contains("kubectl 1.27 to 1.33: 1 of 2 compared steps are equal (50.0 %)."), "{page}");
+        assert!(page.contains("- **refused**: Because.\n"), "{page}");
     }
 }

@@ -3,7 +3,7 @@
 //! For CI and for whoever wonders what Kubernetes does. A *scenario* (`scenarios/`) is a list of kubectl command lines
 //! or HTTP requests; a *recording* (`recordings/`) is what a real control plane answered, per version of kubectl, with
 //! what changes from run to run masked; `differences.txt` declares each place where drydock answers otherwise, and why.
-//! An undeclared difference fails, and so does a declared one that is gone.
+//! An undeclared difference fails; a declared one that is gone is reported.
 //!
 //! Start at [`Scenario`], then [`run_all`]; `main.rs` lists what can be done by hand.
 
@@ -22,12 +22,12 @@ mod target;
 
 pub use cluster::Cluster;
 pub use compare::{Difference, compare, textual};
-pub use differences::{Declared, Differences};
+pub use differences::{Declared, Differences, UNEXPLAINED};
 pub use kubectl::{Client, clients};
 pub use kubelet::pretend;
 pub use ledger::ledger;
 pub use recording::Recording;
-pub use run::{Outcome, Ran, run_all};
+pub use run::{Breadth, Outcome, Ran, run_all};
 pub use scenario::{Action, Scenario, Step};
 pub use target::Target;
 

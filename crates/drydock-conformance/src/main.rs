@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use drydock_conformance::{Client, Cluster, Differences, Ran, Recording, Scenario, Target};
+use drydock_conformance::{Breadth, Client, Cluster, Differences, Ran, Recording, Scenario, Target};
 use drydock_conformance::{clients, compare, folder, ledger, pretend, run_all};
 use tokio_util::sync::CancellationToken;
 
@@ -75,7 +75,7 @@ fn wanted_clients() -> Vec<Client> {
 }
 
 async fn run(target: &Target, words: &[String]) -> anyhow::Result<Vec<Ran>> {
-    run_all(target, Scenario::all(&folder("scenarios"), words)?, &wanted_clients()).await
+    run_all(target, Scenario::all(&folder("scenarios"), words)?, &wanted_clients(), Breadth::Every).await
 }
 
 async fn record(target: &Target, words: &[String]) -> anyhow::Result<()> {

@@ -19,11 +19,13 @@ use crate::request::{self, Saved};
 use crate::scenario::{Action, Scenario, Step};
 use crate::target::Target;
 
-/// How long a step may take, and how long `until` waits for its match.
-const PATIENCE: Duration = Duration::from_secs(40);
+/// How long `until` waits for its match, and a new namespace for what belongs into it.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a step may take: far more than it needs, for machines that have other things to do.
+const STEP: Duration = Duration::from_secs(150);
 const PAUSE: Duration = Duration::from_millis(250);
-/// Scenarios at the same time: most of a kubectl's time is its own processor time.
-const AT_ONCE: usize = 4;
+/// Scenarios at the same time: most of a kubectl's time is its own processor time, the rest is waiting.
+const AT_ONCE: usize = 6;
 
 /// What a step left behind, masked. For a request: status code, body, headers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,28 +61,51 @@ pub struct RanStep {
     pub failed: bool,
 }
 
-/// Runs every scenario with every client (those of requests once) and returns them in that order.
+/// Which clients run a scenario.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Breadth {
+    /// All of them.
+    Every,
+    /// The oldest, the newest, and two of those between, which take turns: enough to see a client's habits and quick
+    /// enough for every change. Between neighbours most requests are the same.
+    Turns,
+}
+
+impl Breadth {
+    /// `scenario` and `client` are places in their lists, `clients` is how many there are.
+    fn includes(self, scenario: usize, client: usize, clients: usize) -> bool {
+        let is_outer = client == 0 || client + 1 == clients;
+        self == Breadth::Every || is_outer || (2 * scenario + client) % (clients - 2).max(1) < 2
+    }
+}
+
+/// Runs every scenario with its clients (those of requests once) and returns them in that order.
 pub async fn run_all(
     target: &Target,
     scenarios: Vec<Scenario>,
     clients: &[Client],
+    breadth: Breadth,
 ) -> anyhow::Result<Vec<Ran>> {
     let kube = target.client().await?;
     let shared = tempfile::tempdir()?;
     let plain = Client { version: HTTP, program: PathBuf::new() };
     let mut jobs = Vec::new();
-    for scenario in scenarios.into_iter().map(Arc::new) {
+    for (turn, scenario) in scenarios.into_iter().map(Arc::new).enumerate() {
         let clients = if scenario.is_requests() { std::slice::from_ref(&plain) } else { clients };
-        jobs.extend(clients.iter().map(|client| (scenario.clone(), client.clone())));
+        let places = (0..clients.len()).filter(|place| breadth.includes(turn, *place, clients.len()));
+        jobs.extend(places.map(|place| (scenario.clone(), clients[place].clone())));
     }
-    let runs = jobs.into_iter().map(|(scenario, client)| {
+    let runs = jobs.into_iter().enumerate().map(|(place, (scenario, client))| {
         let (target, kube, cache) = (target.clone(), kube.clone(), shared.path().join(client.version));
         async move {
             let run = Run::begin(&target, kube, &scenario, &client, &cache).await?;
-            run.steps(&scenario, client.version).await
+            anyhow::Ok((place, run.steps(&scenario, client.version).await?))
         }
     });
-    futures::stream::iter(runs).buffered(AT_ONCE).collect::<Vec<_>>().await.into_iter().collect()
+    let ended: Vec<_> = futures::stream::iter(runs).buffer_unordered(AT_ONCE).collect().await;
+    let mut runs = ended.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+    runs.sort_by_key(|(place, _)| *place);
+    Ok(runs.into_iter().map(|(_, run)| run).collect())
 }
 
 struct Run {
@@ -174,7 +199,7 @@ impl Run {
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output();
-        let Ok(output) = tokio::time::timeout(PATIENCE, running).await else {
+        let Ok(output) = tokio::time::timeout(STEP, running).await else {
             return Ok(Outcome { code: -1, out: String::new(), err: "no end in time".to_owned() });
         };
         let output = output.context("cannot run `/bin/sh`")?;
@@ -203,4 +228,19 @@ async fn fresh(kube: &kube::Client, name: &str) -> anyhow::Result<()> {
         tokio::time::sleep(PAUSE).await;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_client_gets_its_turn_and_the_outer_ones_always() {
+        let runs = |client: usize| (0..40).filter(|turn| Breadth::Turns.includes(*turn, client, 7)).count();
+        assert_eq!([runs(0), runs(6)], [40, 40]);
+        (1..6).for_each(|client| assert_eq!(runs(client), 16));
+        (1..3).for_each(|clients| {
+            assert!((0..clients).all(|client| Breadth::Turns.includes(3, client, clients)))
+        });
+    }
 }
