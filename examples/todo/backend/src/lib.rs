@@ -10,6 +10,7 @@
 mod app;
 mod auth;
 mod chat;
+mod docs;
 mod error;
 mod events;
 mod metrics;

@@ -12,7 +12,7 @@ use service::web::{self, Limits};
 
 use crate::app::App;
 use crate::error::ApiError;
-use crate::{SERVICE, auth, chat, events, tasks};
+use crate::{SERVICE, auth, chat, docs, events, tasks};
 
 pub fn router(app: App, limits: Limits) -> Router {
     let metrics = Metrics::new(|registry| app.metrics.register(registry, &app.store));
@@ -22,6 +22,9 @@ pub fn router(app: App, limits: Limits) -> Router {
         .route("/api/health", get(|| async { service::health::healthy(SERVICE) }))
         .route("/ready", get(ready))
         .route("/metrics", get(move || async move { page.render() }))
+        .route("/api/openapi.json", get(docs::document))
+        .route("/api/docs", get(docs::page))
+        .route("/api/docs.css", get(docs::style))
         .route("/api/auth/signup", post(auth::sign_up))
         .route("/api/auth/register", post(auth::sign_up))
         .route("/api/auth/login", post(auth::log_in))
