@@ -1,7 +1,7 @@
 //! The tools of the todo application, for any program that speaks the Model Context Protocol.
 //!
 //! Serves streamable HTTP at `/mcp` on port 8001, statelessly: any replica can answer any call. It reads and
-//! writes PostgreSQL itself, through the same `store` crate as the backend, so a call costs one hop.
+//! writes the database itself, through the same `store` crate as the backend, so a call costs one hop.
 //! Whose tasks a call touches is decided by its signed token alone ([`auth`]), never by an argument.
 //!
 //! Start at [`run`]; the tools are in [`tools`].
@@ -18,7 +18,7 @@ use axum::routing::get;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use service::health::{Readiness, check};
-use service::metrics::{Metrics, Outcomes};
+use service::metrics::{Metrics, Outcomes, Reading, register_readings};
 use service::token::Keys;
 use service::web::{self, Limits};
 use store::{PoolSize, Store};
@@ -48,7 +48,10 @@ pub async fn run() -> Result<(), Error> {
     let hosts = allowed_hosts(service::config::optional("MCP_ALLOWED_HOSTS"));
     let limits = Limits { time: Duration::from_secs(10), ..Limits::default() };
     let router = router(store.clone(), keys, hosts, limits);
-    web::serve(SERVICE, service::config::listen(PORT)?, router, limits).await?;
+    tokio::select! {
+        outcome = web::serve(SERVICE, service::config::listen(PORT)?, router, limits) => outcome?,
+        () = store.listen() => {}
+    }
     store.close().await;
     Ok(())
 }
@@ -63,7 +66,14 @@ fn allowed_hosts(configured: Option<String>) -> Vec<String> {
 pub fn router(store: Store, keys: Keys, hosts: Vec<String>, limits: Limits) -> Router {
     let calls = Outcomes::default();
     let counter = calls.clone();
-    let metrics = Metrics::new(|registry| registry.register("tool_calls", "Tool calls by outcome", counter));
+    let counted = store.clone();
+    let metrics = Metrics::new(|registry| {
+        registry.register("tool_calls", "Tool calls by outcome", counter);
+        register_readings(registry, move || {
+            let reading = |(name, help, is_counter, value)| Reading { name, help, is_counter, value };
+            counted.readings().map(reading).to_vec()
+        });
+    });
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true)
