@@ -10,6 +10,8 @@ mod vocabulary;
 mod words;
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 
 use mcp_client::JsonObject;
