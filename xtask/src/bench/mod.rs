@@ -4,13 +4,14 @@
 //! folder and on ports of its own, with the images of the real one, and leaves nothing behind.
 //!
 //! Start at [`run`]. `up` takes times, `api` compares with a real API
-//! server, `memory` and `sizes` weigh, `cold` begins from a clone, `table` prints.
+//! server, `todo` compares the example with a twin, `memory` and `sizes` weigh, `cold` begins from a clone, `table` prints.
 
 mod api;
 mod cold;
 mod memory;
 mod sizes;
 mod table;
+mod todo;
 mod up;
 mod world;
 
@@ -20,11 +21,12 @@ use anyhow::{Context, bail};
 
 use self::table::Table;
 use self::world::World;
-use crate::todo;
+use crate::todo as example;
 
 const USAGE: &str = "\
 usage: cargo xtask bench [--rounds N] [--binary FILE] [--cold]
        cargo xtask bench api [--reference BINARY]
+       cargo xtask bench todo [--binaries FOLDER]
 
   --rounds N     how often each time is taken; the median counts (5)
   --binary FILE  measure this program instead of building one
@@ -40,13 +42,16 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
     if let Some(("api", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return api::run(rest);
     }
+    if let Some(("todo", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return todo::run(rest);
+    }
     let options = parse(args)?;
     let root = crate::root();
     let seaworthy = match &options.binary {
         Some(binary) => std::path::absolute(binary)?,
-        None => todo::build(&root)?,
+        None => example::build(&root)?,
     };
-    todo::see_to_images(&seaworthy)?;
+    example::see_to_images(&seaworthy)?;
     let world = World::new(seaworthy, root.join("examples/todo"))?;
     let mut table = Table::new();
     table.note(format!("before: {}", machine()?));

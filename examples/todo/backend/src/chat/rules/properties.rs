@@ -137,7 +137,7 @@ fn turn(message: &str, state: &State) -> Vec<Call> {
 }
 
 fn every_turn(check: impl Fn(&str, &State, &[Call])) {
-    let mut dice = Dice(0x5eed_0f_70d0);
+    let mut dice = Dice(0x5eed_70d0);
     for _ in 0..TRIES {
         let (message, state) = (dice.message(), dice.state());
         check(&message, &state, &turn(&message, &state));
