@@ -22,4 +22,10 @@ impl Cx {
         let terminal = std::io::stderr().is_terminal();
         Self { home, context, namespace, progress: Progress::new(terminal, quiet), quiet }
     }
+
+    /// The namespace of a chart that is no app of ours: as asked for, else Helm's.
+    pub fn chart_namespace(&self) -> String {
+        let helm = || std::env::var("HELM_NAMESPACE").ok().filter(|name| !name.is_empty());
+        self.namespace.clone().or_else(helm).unwrap_or_else(|| "default".into())
+    }
 }

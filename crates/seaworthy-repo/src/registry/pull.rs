@@ -23,9 +23,10 @@ pub struct Pulled {
 }
 
 impl Pulled {
-    /// `NAME-VERSION.tgz`
+    /// `NAME-VERSION.tgz`, with the `+` that a tag cannot hold: signatures name the file so.
     pub fn file_name(&self) -> String {
-        let tag = self.reference.tag.clone().unwrap_or_else(|| self.digest.replace(':', "-"));
+        let version = self.reference.tag.as_ref().map(|tag| tag.replace('_', "+"));
+        let tag = version.unwrap_or_else(|| self.digest.replace(':', "-"));
         format!("{}-{tag}.tgz", self.reference.name())
     }
 }

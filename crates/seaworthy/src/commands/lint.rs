@@ -91,7 +91,7 @@ impl Lint {
         };
         Ok(Options {
             values: self.values.merge(&limits).await?,
-            namespace: cx.namespace.clone().unwrap_or_else(|| "default".into()),
+            namespace: cx.chart_namespace(),
             kube_version,
             skip_schema_validation: self.skip_schema_validation,
             limits,

@@ -94,6 +94,11 @@ pub struct Template {
     #[arg(long)]
     skip_schema_validation: bool,
 
+    /// Rendering never changes a cluster; what asks one is `install --dry-run=server`
+    #[arg(long = "dry-run", value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "client",
+          value_parser = ["client"])]
+    _dry_run: Option<String>,
+
     #[command(flatten)]
     post_render: PostRenderArgs,
 
@@ -171,7 +176,7 @@ impl Template {
         let chart = self.source.load_complete(cx, &reference, self.dependency_update).await?;
         let values = self.values.merge(&limits).await?;
         tell_unknown_values(cx, &chart, &values);
-        let mut options = RenderOptions::install(&name, cx.namespace.as_deref().unwrap_or("default"));
+        let mut options = RenderOptions::install(&name, cx.chart_namespace());
         options.limits = limits.template;
         options.skip_schema_validation = self.skip_schema_validation;
         options.post_render = self.post_render.find()?;

@@ -56,6 +56,9 @@ fn ranges_are_resolved_by_the_tags_there_are() {
     assert_eq!(version(&["--version", "~1.2"]), "1.2.0");
     assert_eq!(version(&["--version", "1.4.0+build.7"]), "1.4.0+build.7");
     assert_eq!(version(&["--devel"]), "2.0.0-rc.1");
+    world.write("out/.keep", "");
+    world.ours(&["pull", &place, "--plain-http", "-d", "out"]).ok();
+    assert!(world.path("out/db-1.4.0+build.7.tgz").exists());
     let refused = world.ours(&["show", "chart", &place, "--plain-http", "--version", "^9"]).refused();
     assert!(refused.contains("a tag that fits `^9`: not found"), "{refused}");
     let refused = world

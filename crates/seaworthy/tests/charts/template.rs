@@ -20,6 +20,7 @@ fn check(name: &str, arguments: &[&str]) {
 fn a_chart_alone_and_with_a_name() {
     check("plain", &["./web"]);
     check("named", &["shop", "web", "--namespace", "front"]);
+    check("named", &["shop", "web", "-n", "front", "--dry-run=client", "--create-namespace", "--wait"]);
 }
 
 #[test]
