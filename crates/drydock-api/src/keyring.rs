@@ -19,6 +19,7 @@ use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::pki::{PkiError, write_private};
+use crate::stored;
 
 /// The kinds that are sealed unless the engine is told more: `PLURAL` or `PLURAL.GROUP`.
 pub const SEALED: &[&str] = &["secrets"];
@@ -97,9 +98,9 @@ impl Keyring {
         Ok(Self { file, keys, prefixes, random: SystemRandom::new() })
     }
 
-    /// How to open a store whose Secrets are sealed by these keys.
+    /// How to open a store of objects whose Secrets are sealed by these keys.
     pub fn store_options(self) -> Options {
-        Options { seal: Some(Arc::new(self)), ..Options::default() }
+        Options { seal: Some(Arc::new(self)), words: stored::WORDS, ..Options::default() }
     }
 
     /// Puts a new key in front of those in `folder`; the next opening seals with it and opens with all.

@@ -281,8 +281,9 @@ fn read_objects(txn: &ReadTransaction, sealing: &Sealing) -> Result<BTreeMap<Arc
     let total = table.len()?;
     let read = |row: Result<(redb::AccessGuard<'_, &str>, redb::AccessGuard<'_, &[u8]>), StorageError>| {
         let (key, bytes) = row?;
-        let entry = record::read_object(key.value(), bytes.value())?;
-        Ok::<_, DiskError>((Arc::from(key.value()), sealing.open_entry(key.value(), entry)?))
+        let (revision, value) = record::read_object(key.value(), bytes.value())?;
+        let entry = Entry { revision, value: sealing.open(key.value(), value)? };
+        Ok::<_, DiskError>((Arc::from(key.value()), entry))
     };
     // Collected in order, which builds the map at once instead of key by key.
     let objects = table.iter()?.map(read).collect::<Result<BTreeMap<_, _>, _>>()?;
@@ -310,7 +311,10 @@ fn read_log(txn: &ReadTransaction, sealing: &Sealing, state: &mut State) -> Resu
             (false, Some(entry)) if entry.revision == revision => Some(entry.value),
             _ => return Err(DiskError::Damaged { key: format!("revision {revision}") }),
         };
-        let previous = undo.previous.map(|entry| sealing.open_entry(&key, entry)).transpose()?;
+        let previous = match undo.previous {
+            Some((revision, value)) => Some(Entry { revision, value: sealing.open(&key, value)? }),
+            None => None,
+        };
         undone.insert(key.clone(), previous.clone());
         let event = Event { revision, key, value, previous };
         state.log_bytes += event.size_bytes();
@@ -322,8 +326,10 @@ fn read_log(txn: &ReadTransaction, sealing: &Sealing, state: &mut State) -> Resu
 /// Gives space back that deleted objects left behind. Failing is no reason not to start.
 fn compact_if_worth_it(database: &mut Database, path: &Path, state: &State) {
     let size = std::fs::metadata(path).map_or(0, |file| file.len());
-    let used: u64 = state.objects.iter().map(|(key, entry)| (key.len() + entry.value.len()) as u64).sum();
-    if size < COMPACT_FROM_BYTES || size / 4 < used + state.log_bytes as u64 {
+    let undo = state.log.iter().filter_map(|event| Some((&event.key, event.previous.as_ref()?)));
+    let held = state.objects.iter().chain(undo);
+    let used: u64 = held.map(|(key, entry)| (key.len() + entry.value.plain_bytes()) as u64).sum();
+    if size < COMPACT_FROM_BYTES || size / 4 < used {
         return;
     }
     match database.compact() {

@@ -239,6 +239,7 @@ fn chain(mut records: Vec<Record>, after: u64) -> Result<Vec<JournalEvent>, Disk
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packed::Packed;
 
     /// Bytes in memory, shared between the journals of a test.
     #[derive(Clone, Default)]
@@ -263,7 +264,7 @@ mod tests {
     }
 
     fn event(revision: u64, size: usize) -> Arc<Event> {
-        let value = Some(vec![b'x'; size].into());
+        let value = Some(Packed::new(&vec![b'x'; size], &[]));
         Arc::new(Event { revision, key: "k".into(), value, previous: None })
     }
 

@@ -13,6 +13,7 @@ mod disk;
 mod error;
 mod journal;
 mod memory;
+mod packed;
 mod record;
 mod salvage;
 mod seal;
@@ -23,6 +24,7 @@ mod writer;
 
 pub use error::{Compacted, OpenError, WriteError};
 pub use memory::{Entry, Event, Item, Page};
+pub use packed::Packed;
 pub use salvage::{Salvage, salvage};
 pub use seal::{Seal, SealError};
 pub use store::{List, Options, Store};

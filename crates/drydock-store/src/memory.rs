@@ -7,16 +7,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::error::Compacted;
+use crate::packed::Packed;
 use crate::watch::{Notice, Registration};
 
 /// A value and the revision that wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub revision: u64,
-    pub value: Bytes,
+    pub value: Packed,
 }
 
 /// One change of one key.
@@ -25,14 +24,14 @@ pub struct Event {
     pub revision: u64,
     pub key: Arc<str>,
     /// `None` means the key was deleted.
-    pub value: Option<Bytes>,
+    pub value: Option<Packed>,
     /// What was there before; `None` means the key was created.
     pub previous: Option<Entry>,
 }
 
 impl Event {
     pub(crate) fn size_bytes(&self) -> usize {
-        self.key.len() + self.value.as_ref().map_or(0, Bytes::len)
+        self.key.len() + self.value.as_ref().map_or(0, Packed::size_bytes)
     }
 }
 

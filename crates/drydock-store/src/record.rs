@@ -8,7 +8,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::disk::DiskError;
-use crate::memory::Entry;
 
 pub fn object(key: &str, revision: u64, value: &[u8]) -> Vec<u8> {
     let mut out = vec![0; 8];
@@ -17,17 +16,18 @@ pub fn object(key: &str, revision: u64, value: &[u8]) -> Vec<u8> {
     sealed(key, out)
 }
 
-pub fn read_object(key: &str, bytes: &[u8]) -> Result<Entry, DiskError> {
+/// The revision of an object and its value.
+pub fn read_object<'b>(key: &str, bytes: &'b [u8]) -> Result<(u64, &'b [u8]), DiskError> {
     let mut fields = opened(key, bytes)?;
     let revision = fields.number()?;
-    Ok(Entry { revision, value: Bytes::copy_from_slice(fields.rest) })
+    Ok((revision, fields.rest))
 }
 
 /// How to undo one change: its key, the revision (0 for none) and value that were there before, and whether it was a
 /// deletion. The value it wrote is the object itself, or what the next change of the key undoes to.
-pub struct Undo {
+pub struct Undo<'b> {
     pub key: Arc<str>,
-    pub previous: Option<Entry>,
+    pub previous: Option<(u64, &'b [u8])>,
     pub deleted: bool,
 }
 
@@ -40,14 +40,13 @@ pub fn undo(revision: u64, key: &str, previous: Option<(u64, &[u8])>, deleted: b
     sealed(&revision.to_string(), out)
 }
 
-pub fn read_undo(revision: u64, bytes: &[u8]) -> Result<Undo, DiskError> {
+pub fn read_undo(revision: u64, bytes: &[u8]) -> Result<Undo<'_>, DiskError> {
     let name = format!("revision {revision}");
     let mut fields = opened_as(&revision.to_string(), &name, bytes)?;
     let key = fields.text()?.into();
     let before = fields.number()?;
     let deleted = fields.flag()?;
-    let previous =
-        (before > 0).then(|| Entry { revision: before, value: Bytes::copy_from_slice(fields.rest) });
+    let previous = (before > 0).then_some((before, fields.rest));
     Ok(Undo { key, previous, deleted })
 }
 
@@ -94,12 +93,12 @@ fn sealed(key: &str, mut out: Vec<u8>) -> Vec<u8> {
     out
 }
 
-fn opened<'a>(key: &'a str, bytes: &'a [u8]) -> Result<Fields<'a>, DiskError> {
+fn opened<'a, 'n>(key: &'n str, bytes: &'a [u8]) -> Result<Fields<'a, 'n>, DiskError> {
     opened_as(key, key, bytes)
 }
 
 /// `name` is what an error calls the record.
-fn opened_as<'a>(key: &str, name: &'a str, bytes: &'a [u8]) -> Result<Fields<'a>, DiskError> {
+fn opened_as<'a, 'n>(key: &str, name: &'n str, bytes: &'a [u8]) -> Result<Fields<'a, 'n>, DiskError> {
     let mut fields = Fields { rest: bytes, key: name };
     if fields.number()? != checksum(key.as_bytes(), fields.rest) {
         return Err(fields.damaged());
@@ -107,12 +106,12 @@ fn opened_as<'a>(key: &str, name: &'a str, bytes: &'a [u8]) -> Result<Fields<'a>
     Ok(fields)
 }
 
-struct Fields<'a> {
+struct Fields<'a, 'n> {
     rest: &'a [u8],
-    key: &'a str,
+    key: &'n str,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> Fields<'a, '_> {
     fn number(&mut self) -> Result<u64, DiskError> {
         let (bytes, rest) = self.rest.split_first_chunk::<8>().ok_or_else(|| self.damaged())?;
         self.rest = rest;

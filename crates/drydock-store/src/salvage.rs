@@ -10,13 +10,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use redb::backends::InMemoryBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend as _};
 
 use crate::disk::{DiskError, META, OBJECTS, REVISION};
 use crate::journal::{self, Record};
 use crate::memory::{Entry, Item};
+use crate::packed::Packed;
 use crate::record;
 use crate::seal::{Seal, Sealing};
 
@@ -36,7 +36,7 @@ pub struct Salvage {
 
 /// Looks at the store at `path`. Fails only when a file cannot be read at all; one that is not there is empty.
 pub fn salvage(path: &Path, seal: Option<Arc<dyn Seal>>) -> io::Result<Salvage> {
-    let sealing = Sealing::new(seal);
+    let sealing = Sealing::new(seal, &[]);
     let (database, journals) = (read(path)?, journal::paths(path).map(|path| read(&path)));
     let mut found = Salvage { size_bytes: database.len() as u64, ..Salvage::default() };
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
@@ -117,7 +117,8 @@ fn read_database(bytes: &[u8], sealing: &Sealing) -> Result<(u64, Objects, Vec<S
 }
 
 fn read_object(key: &str, bytes: &[u8], sealing: &Sealing) -> Result<Entry, DiskError> {
-    sealing.open_entry(key, record::read_object(key, bytes)?)
+    let (revision, value) = record::read_object(key, bytes)?;
+    Ok(Entry { revision, value: sealing.open(key, value)? })
 }
 
 /// Puts the journal's changes on top, those behind a gap too: newer is better than nothing.
@@ -132,7 +133,7 @@ fn apply(mut records: Vec<Record>, sealing: &Sealing, objects: &mut Objects, fou
         let seen = found.revision;
         for event in record.events.into_iter().filter(|event| event.revision > seen) {
             found.revision = event.revision;
-            match event.value.map(|value| sealing.open(&event.key, value)).transpose() {
+            match event.value.map(|value| sealing.open(&event.key, &value)).transpose() {
                 Ok(Some(value)) => {
                     drop(objects.insert(event.key, Entry { revision: event.revision, value }));
                 }
@@ -155,7 +156,7 @@ fn fragments(bytes: &[u8]) -> Vec<Entry> {
             Some(range) => {
                 let revision = bytes[start - 8..start].try_into().map_or(0, u64::from_le_bytes);
                 at = range.end;
-                found.push(Entry { revision, value: Bytes::copy_from_slice(&bytes[range]) });
+                found.push(Entry { revision, value: Packed::new(&bytes[range], &[]) });
             }
             None => at = start + START.len(),
         }

@@ -8,10 +8,8 @@ use std::borrow::Cow;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::disk::DiskError;
-use crate::memory::Entry;
+use crate::packed::Packed;
 
 /// Why a value could not be sealed or opened. The text names the key file, never the value.
 pub type SealError = Box<dyn std::error::Error + Send + Sync>;
@@ -25,35 +23,40 @@ pub trait Seal: Debug + Send + Sync {
     fn open(&self, key: &str, stored: &[u8]) -> Result<Option<Vec<u8>>, SealError>;
 }
 
-/// What stands between memory and file: the caller's [`Seal`], or nothing.
+/// What stands between memory, where values are packed, and the files, where they are plain or sealed.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Sealing(Option<Arc<dyn Seal>>);
+pub(crate) struct Sealing {
+    seal: Option<Arc<dyn Seal>>,
+    words: &'static [u8],
+}
 
 impl Sealing {
-    pub fn new(seal: Option<Arc<dyn Seal>>) -> Self {
-        Self(seal)
+    pub fn new(seal: Option<Arc<dyn Seal>>, words: &'static [u8]) -> Self {
+        Self { seal, words }
+    }
+
+    /// The value as memory is to hold it.
+    pub fn pack(&self, value: &[u8]) -> Packed {
+        Packed::new(value, self.words)
     }
 
     /// The value as the files are to hold it.
-    pub fn seal<'v>(&self, key: &str, value: &'v [u8]) -> Result<Cow<'v, [u8]>, DiskError> {
-        let Some(seal) = &self.0 else { return Ok(Cow::Borrowed(value)) };
-        match seal.seal(key, value) {
+    pub fn seal<'v>(&self, key: &str, value: &'v Packed) -> Result<Cow<'v, [u8]>, DiskError> {
+        let plain = value.plain();
+        let Some(seal) = &self.seal else { return Ok(plain) };
+        match seal.seal(key, &plain) {
             Ok(Some(sealed)) => Ok(Cow::Owned(sealed)),
-            Ok(None) => Ok(Cow::Borrowed(value)),
+            Ok(None) => Ok(plain),
             Err(source) => Err(DiskError::Sealed { key: key.to_owned(), source }),
         }
     }
 
-    pub fn open_entry(&self, key: &str, mut entry: Entry) -> Result<Entry, DiskError> {
-        entry.value = self.open(key, entry.value)?;
-        Ok(entry)
-    }
-
-    pub fn open(&self, key: &str, stored: Bytes) -> Result<Bytes, DiskError> {
-        let Some(seal) = &self.0 else { return Ok(stored) };
-        match seal.open(key, &stored) {
-            Ok(Some(value)) => Ok(value.into()),
-            Ok(None) => Ok(stored),
+    /// The value behind the bytes of a file.
+    pub fn open(&self, key: &str, stored: &[u8]) -> Result<Packed, DiskError> {
+        let Some(seal) = &self.seal else { return Ok(self.pack(stored)) };
+        match seal.open(key, stored) {
+            Ok(Some(value)) => Ok(self.pack(&value)),
+            Ok(None) => Ok(self.pack(stored)),
             Err(source) => Err(DiskError::Sealed { key: key.to_owned(), source }),
         }
     }

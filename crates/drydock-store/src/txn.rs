@@ -25,25 +25,37 @@ impl Expect {
     }
 }
 
+/// What happens to a key; `V` is how a new value is held.
 #[derive(Debug, Clone)]
-pub(crate) enum Change {
-    Put(Bytes),
+pub(crate) enum Change<V> {
+    Put(V),
     Delete,
     /// Only the precondition counts.
     Nothing,
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Op {
+pub(crate) struct Op<V> {
     pub key: Arc<str>,
     pub expect: Expect,
-    pub change: Change,
+    pub change: Change<V>,
+}
+
+impl<V> Op<V> {
+    pub fn map<W>(self, value: impl FnOnce(V) -> W) -> Op<W> {
+        let change = match self.change {
+            Change::Put(given) => Change::Put(value(given)),
+            Change::Delete => Change::Delete,
+            Change::Nothing => Change::Nothing,
+        };
+        Op { key: self.key, expect: self.expect, change }
+    }
 }
 
 /// Changes to several keys, applied atomically and in order. Each change takes a revision of its own.
 #[derive(Debug, Clone, Default)]
 pub struct Txn {
-    pub(crate) ops: Vec<Op>,
+    pub(crate) ops: Vec<Op<Bytes>>,
 }
 
 impl Txn {
@@ -67,11 +79,11 @@ impl Txn {
 
     /// Roughly what it takes in the journal.
     pub(crate) fn size_bytes(&self) -> usize {
-        let value = |change: &Change| if let Change::Put(value) = change { value.len() } else { 0 };
+        let value = |change: &Change<Bytes>| if let Change::Put(value) = change { value.len() } else { 0 };
         self.ops.iter().map(|op| op.key.len() + value(&op.change)).sum()
     }
 
-    fn with(mut self, key: impl Into<Arc<str>>, expect: Expect, change: Change) -> Self {
+    fn with(mut self, key: impl Into<Arc<str>>, expect: Expect, change: Change<Bytes>) -> Self {
         self.ops.push(Op { key: key.into(), expect, change });
         self
     }

@@ -15,9 +15,10 @@ use crate::disk::DiskError;
 use crate::error::WriteError;
 use crate::journal::{self, Journal};
 use crate::memory::{Entry, Event, State};
+use crate::packed::Packed;
 use crate::seal::Sealing;
 use crate::store::{Options, read, write};
-use crate::txn::{Change, Op, Txn};
+use crate::txn::{Change, Op};
 
 /// Writes that share one record at most, in number and bytes; bounds the latency of the first of them.
 const MAX_GROUP: usize = 512;
@@ -26,10 +27,14 @@ const MAX_GROUP_BYTES: usize = 2 << 20;
 const MAX_COMPACTION: usize = 256;
 
 pub(crate) type Outcome = Result<u64, WriteError>;
+type Ops = Vec<Op<Packed>>;
 
+/// A transaction, ready to happen.
 #[derive(Debug)]
 pub(crate) struct Request {
-    pub txn: Txn,
+    pub ops: Ops,
+    /// Roughly what it takes in the journal.
+    pub size_bytes: usize,
     pub reply: oneshot::Sender<Outcome>,
 }
 
@@ -49,7 +54,7 @@ impl Writer {
     pub fn run(mut self) {
         while let Some(first) = self.requests.blocking_recv() {
             let group = self.gather(first);
-            let (txns, replies): (Vec<Txn>, Vec<_>) = group.into_iter().map(|r| (r.txn, r.reply)).unzip();
+            let (txns, replies): (Vec<Ops>, Vec<_>) = group.into_iter().map(|r| (r.ops, r.reply)).unzip();
             for (reply, outcome) in replies.into_iter().zip(self.commit(txns)) {
                 // A caller that went away does not need the answer.
                 let _ = reply.send(outcome);
@@ -59,11 +64,11 @@ impl Writer {
     }
 
     fn gather(&mut self, first: Request) -> Vec<Request> {
-        let mut bytes = first.txn.size_bytes();
+        let mut bytes = first.size_bytes;
         let mut group = vec![first];
         while group.len() < MAX_GROUP && bytes < MAX_GROUP_BYTES {
             let Ok(next) = self.requests.try_recv() else { break };
-            bytes += next.txn.size_bytes();
+            bytes += next.size_bytes;
             group.push(next);
         }
         group
@@ -79,7 +84,7 @@ impl Writer {
         self.checkpoints.close();
     }
 
-    fn commit(&mut self, txns: Vec<Txn>) -> Vec<Outcome> {
+    fn commit(&mut self, txns: Vec<Ops>) -> Vec<Outcome> {
         let plan = plan(&read(&self.state), txns);
         if plan.events.is_empty() {
             return plan.outcomes;
@@ -139,7 +144,7 @@ struct Draft<'a> {
     changed: HashMap<Arc<str>, Option<Entry>>,
 }
 
-fn plan(state: &State, txns: Vec<Txn>) -> Plan {
+fn plan(state: &State, txns: Vec<Ops>) -> Plan {
     let mut draft = Draft { state, revision: state.revision, changed: HashMap::new() };
     let mut plan = Plan::default();
     for txn in txns {
@@ -161,17 +166,17 @@ impl Draft<'_> {
     }
 
     /// All of the transaction or nothing of it.
-    fn apply(&mut self, txn: Txn) -> Result<Vec<Arc<Event>>, WriteError> {
-        for op in &txn.ops {
+    fn apply(&mut self, ops: Ops) -> Result<Vec<Arc<Event>>, WriteError> {
+        for op in &ops {
             let actual = self.current(&op.key).map(|entry| entry.revision);
             if !op.expect.holds(actual) {
                 return Err(WriteError::Conflict { key: op.key.clone(), actual });
             }
         }
-        Ok(txn.ops.into_iter().filter_map(|op| self.change(op)).collect())
+        Ok(ops.into_iter().filter_map(|op| self.change(op)).collect())
     }
 
-    fn change(&mut self, op: Op) -> Option<Arc<Event>> {
+    fn change(&mut self, op: Op<Packed>) -> Option<Arc<Event>> {
         let previous = self.current(&op.key).cloned();
         let value = match op.change {
             Change::Nothing => return None,

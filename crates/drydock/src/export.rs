@@ -61,7 +61,7 @@ pub fn export(folder: &Path, raw: bool, out: &mut dyn Write) -> Result<Exported,
     let mut exported = Exported { problems: found.problems, ..Exported::default() };
     let mut objects: Vec<Value> = Vec::new();
     for item in found.objects {
-        match serde_json::from_slice(&item.entry.value) {
+        match serde_json::from_slice(&item.entry.value.plain()) {
             Ok(object) => objects.push(object),
             Err(_) => {
                 exported.problems.push(format!("`{}` is sealed with a key that is not there", item.key))
@@ -69,7 +69,8 @@ pub fn export(folder: &Path, raw: bool, out: &mut dyn Write) -> Result<Exported,
         }
     }
     if !found.fragments.is_empty() {
-        let fragments = found.fragments.iter().filter_map(|entry| serde_json::from_slice(&entry.value).ok());
+        let fragments =
+            found.fragments.iter().filter_map(|entry| serde_json::from_slice(&entry.value.plain()).ok());
         // What the journal holds is newer than any fragment.
         objects = newest(objects.into_iter().chain(fragments));
     }

@@ -31,7 +31,7 @@ pub(crate) fn get(cx: &Cx) -> Result<Response<Body>, ApiError> {
         return cx.reply(StatusCode::OK, stored::decode(&entry)?.value);
     }
     let mut out = Vec::new();
-    stored::write_json(&mut out, &cx.kind, &entry.value, entry.revision)?;
+    stored::write_json(&mut out, &cx.kind, &entry.value.plain(), entry.revision)?;
     Ok(wire::bytes_as(StatusCode::OK, out, JSON))
 }
 
@@ -83,7 +83,8 @@ impl Iterator for Pieces {
             };
             self.out.extend_from_slice(self.separator);
             self.separator = b",";
-            if let Err(error) = stored::write_item(&mut self.out, &self.kind, &entry.value, entry.revision) {
+            let value = entry.value.plain();
+            if let Err(error) = stored::write_item(&mut self.out, &self.kind, &value, entry.revision) {
                 self.ended = true;
                 return Some(Err(error));
             }

@@ -7,7 +7,7 @@
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
-use drydock_store::{Event, Item, Notice};
+use drydock_store::{Event, Item, Notice, Packed};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -43,15 +43,15 @@ impl View {
 
     /// An object that was there when the watch began; `None` when it is not selected.
     pub fn initial(&self, item: &Item) -> Result<Option<Bytes>, ApiError> {
-        let entry = &item.entry;
+        let (value, revision) = (item.entry.value.plain(), item.entry.revision);
         if self.filter.is_empty() {
-            return self.encode("ADDED", &entry.value, entry.revision, None).map(Some);
+            return self.encode("ADDED", &value, revision, None).map(Some);
         }
-        let object = self.decode(&entry.value, entry.revision)?;
+        let object = self.decode(&value, revision)?;
         if !self.filter.matches(&self.shape.kind, &object) {
             return Ok(None);
         }
-        self.encode("ADDED", &entry.value, entry.revision, Some(&object)).map(Some)
+        self.encode("ADDED", &value, revision, Some(&object)).map(Some)
     }
 
     /// The change as this client sees it; `None` when it does not concern the selection.
@@ -67,13 +67,13 @@ impl View {
             return Ok(Some(line.clone()));
         }
         let decoded = if word == "DELETED" { shared.before.get() } else { shared.now.get() };
-        let bytes = match word {
+        let value = match word {
             // The last state that was in the selection, with the revision of its leaving.
             "DELETED" => notice.previous.as_ref().map(|entry| &entry.value),
             _ => notice.value.as_ref(),
         };
-        let Some(bytes) = bytes else { return Ok(None) };
-        let line = self.encode(word, bytes, notice.revision, decoded.and_then(Option::as_ref))?;
+        let Some(value) = value else { return Ok(None) };
+        let line = self.encode(word, &value.plain(), notice.revision, decoded.and_then(Option::as_ref))?;
         lines.push((self.form.clone(), word, line.clone()));
         Ok(Some(line))
     }
@@ -100,14 +100,14 @@ impl View {
 
     fn selects(
         &self,
-        bytes: Option<&Bytes>,
+        value: Option<&Packed>,
         revision: u64,
         decoded: &OnceLock<Option<Value>>,
     ) -> Result<bool, ApiError> {
-        let Some(bytes) = bytes else { return Ok(false) };
+        let Some(value) = value else { return Ok(false) };
         if decoded.get().is_none() {
             // Another watch may be as fast; both hold the same.
-            let _ = decoded.set(Some(self.decode(bytes, revision)?));
+            let _ = decoded.set(Some(self.decode(&value.plain(), revision)?));
         }
         let object = decoded.get().and_then(Option::as_ref);
         Ok(object.is_some_and(|object| self.filter.matches(&self.shape.kind, object)))

@@ -66,7 +66,8 @@ fn text(round: u64) -> String {
 }
 
 fn round_of(entry: &Entry) -> u64 {
-    let text = std::str::from_utf8(&entry.value).unwrap();
+    let value = entry.value.plain();
+    let text = std::str::from_utf8(&value).unwrap();
     let round = text.split('-').next().unwrap().parse().unwrap();
     assert_eq!(text, self::text(round), "a torn value");
     round

@@ -122,7 +122,7 @@ impl World {
             after = page.items.last().map(|item| item.key.to_string());
             for item in page.items {
                 assert!(item.entry.revision <= at);
-                listed.insert(item.key.to_string(), item.entry.value.to_vec());
+                listed.insert(item.key.to_string(), item.entry.value.plain().into_owned());
             }
             let all = under(prefix, &self.history[at as usize]).len();
             assert_eq!(page.remaining, all - listed.len());
@@ -141,9 +141,13 @@ impl World {
                 assert!(event.revision > *last, "doubled or reordered");
                 *last = event.revision;
                 let previous = seen.get(&*event.key).cloned();
-                assert_eq!(event.previous.as_ref().map(|entry| entry.value.to_vec()), previous, "lost");
+                assert_eq!(
+                    event.previous.as_ref().map(|entry| entry.value.plain().into_owned()),
+                    previous,
+                    "lost"
+                );
                 match &event.value {
-                    Some(value) => seen.insert(event.key.to_string(), value.to_vec()),
+                    Some(value) => seen.insert(event.key.to_string(), value.plain().into_owned()),
                     None => seen.remove(&*event.key),
                 };
             }

@@ -65,7 +65,8 @@ impl Followed {
     }
 
     fn take_in(&mut self, event: &Event) {
-        let object = event.value.as_ref().map(|value| stored::decode_at(value, event.revision)).transpose();
+        let object =
+            event.value.as_ref().map(|value| stored::decode_at(&value.plain(), event.revision)).transpose();
         match object {
             Ok(object) => {
                 let policy = Arc::make_mut(&mut self.policy);
