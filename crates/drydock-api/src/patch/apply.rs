@@ -3,6 +3,8 @@
 //! A manager owns exactly the fields of its last configuration. Fields that it dropped are removed unless someone else
 //! owns them; fields that others own with other values are conflicts, unless the request forces.
 
+use std::borrow::Cow;
+
 use drydock_kinds::schema::Type;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -16,7 +18,7 @@ use super::ownership::{conflicts, excluded, take_away};
 use super::remove::remove;
 use super::sound;
 use super::tracking::{Writer, stamp};
-use super::walk::{Difference, compare, fields_of, with_named_parents};
+use super::walk::{compare, fields_of, with_named_parents};
 
 /// Who owned the fields of an object that nobody applied before.
 const BEFORE_FIRST_APPLY: &str = "before-first-apply";
@@ -61,13 +63,14 @@ pub fn apply(request: Apply<'_>) -> Result<Value, ApplyError> {
     let last = take_previous(&mut owners, &me);
     let mut merged = merge(&live, &config, Some(request.root));
     if let Some(last) = last.as_ref().filter(|last| !last.fields.is_empty()) {
-        let still_owned = owners.iter().fold(me.fields.clone(), |all, owner| all.union(&owner.fields));
+        let still_owned = owners.iter().fold(me.fields.clone(), |all, owner| all.union(owner.fields.clone()));
         merged = prune(merged, &last.fields, &still_owned, request.root);
     }
     let change = compare(&live, &merged, request.root).without_trees(&excluded(request.writer.excluded));
-    check_conflicts(&request, &live, &owners, &change)?;
-    take_away(owners.iter_mut(), &change);
-    me.fields = me.fields.difference(&managers::unowned());
+    let (set, removed) = change.set_and_removed();
+    check_conflicts(&request, &live, &owners, &set)?;
+    take_away(&mut owners, &set, &removed);
+    me.fields.subtract(managers::unowned());
     without_nulls(&mut merged);
     let same_object = request.live.is_some() && merged == live;
     let same_fields = last.as_ref().is_some_and(|last| last.fields == me.fields);
@@ -89,15 +92,16 @@ fn check_conflicts(
     request: &Apply<'_>,
     live: &Value,
     owners: &[Manager],
-    change: &Difference,
+    set: &FieldSet,
 ) -> Result<(), ApplyError> {
     if request.force {
         return Ok(());
     }
-    let mut contested = change.set();
-    if request.writer.manager == KUBECTL {
-        let allowed = last_applied::untouched_fields(live, request.root);
-        contested = contested.difference(&allowed.unwrap_or_default());
+    let mut contested = Cow::Borrowed(set);
+    if request.writer.manager == KUBECTL
+        && let Some(allowed) = last_applied::untouched_fields(live, request.root)
+    {
+        contested.to_mut().subtract(&allowed);
     }
     let conflicts = conflicts(owners, &contested);
     if conflicts.is_empty() { Ok(()) } else { Err(ApplyError::Conflicts(Conflicts(conflicts))) }
@@ -142,16 +146,15 @@ fn owners_before(request: &Apply<'_>) -> Result<Vec<Manager>, ApplyError> {
     if !owners.is_empty() {
         return Ok(owners);
     }
-    let there = compare(&json!({}), &managers::without_owners(live), request.root);
-    let fields =
-        there.set().without_trees(&excluded(request.writer.excluded)).difference(&managers::unowned());
+    let there = compare(&json!({}), live, request.root).without_trees(&excluded(request.writer.excluded));
+    let (fields, _) = there.set_and_removed();
     Ok(vec![Manager {
         name: BEFORE_FIRST_APPLY.to_owned(),
         operation: Operation::Update,
         api_version: api_version(request.config),
         subresource: request.writer.subresource.to_owned(),
         time: Some(stamp(request.now)),
-        fields,
+        fields: fields.difference(managers::unowned()),
     }])
 }
 
@@ -198,7 +201,7 @@ fn prune(merged: Value, last: &FieldSet, owned: &FieldSet, root: Type<'_>) -> Va
     let left = remove(&merged, &last, Some(root)).unwrap_or_else(|| json!({}));
     let left = named(&fields_of(&left, root));
     // First what fell away with a parent although someone owns it comes back, then what was never ours to remove.
-    let gone = all.difference(&left.union(&owned));
+    let gone = all.clone().difference(&left.union(owned));
     let left = remove(&merged, &gone, Some(root)).unwrap_or_else(|| json!({}));
     let left = named(&fields_of(&left, root));
     let gone = all.difference(&left).intersection(&last);

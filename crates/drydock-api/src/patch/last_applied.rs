@@ -19,9 +19,8 @@ pub(super) fn untouched_fields(live: &Value, root: Type<'_>) -> Option<FieldSet>
     if last["apiVersion"] != live["apiVersion"] {
         return None;
     }
-    let change = compare(&last, live, root);
-    let fields = fields_of(&last, root);
-    Some(fields.difference(&change.set()).difference(&change.removed))
+    let (set, removed) = compare(&last, live, root).set_and_removed();
+    Some(fields_of(&last, root).difference(&set).difference(&removed))
 }
 
 /// Keeps the annotation in step with what is applied now, where there is one.

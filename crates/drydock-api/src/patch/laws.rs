@@ -179,7 +179,7 @@ fn every_changed_field_has_exactly_one_updater() {
             .into_iter()
             .map(|manager| manager.fields)
             .collect();
-        sets.len() < 2 || sets[0].intersection(&sets[1]).is_empty()
+        sets.len() < 2 || sets[0].clone().intersection(&sets[1]).is_empty()
     });
 }
 

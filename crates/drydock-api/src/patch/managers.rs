@@ -1,8 +1,10 @@
 //! `metadata.managedFields`: who owns what, decoded and encoded.
 
+use std::sync::LazyLock;
+
 use serde_json::{Value, json};
 
-use super::fieldset::{Element, FieldSet};
+use super::fieldset::{Element, FieldSet, Mark};
 
 /// More entries of the `Update` kind than this are folded together, oldest first.
 const MAX_UPDATERS: usize = 10;
@@ -40,7 +42,12 @@ impl Manager {
     }
 
     pub(super) fn is_same(&self, other: &Manager) -> bool {
-        self.identity() == other.identity()
+        let version = |manager: &Self| match manager.operation {
+            Operation::Apply => String::new(),
+            Operation::Update => manager.api_version.clone(),
+        };
+        (self.operation, &self.name, &self.subresource) == (other.operation, &other.name, &other.subresource)
+            && version(self) == version(other)
     }
 
     fn decode(entry: &Value) -> Result<Self, String> {
@@ -66,13 +73,13 @@ impl Manager {
         })
     }
 
-    fn encode(&self) -> Value {
+    fn encode(self) -> Value {
         let mut entry = json!({
             "manager": self.name,
             "operation": match self.operation { Operation::Apply => "Apply", Operation::Update => "Update" },
             "apiVersion": self.api_version,
             "fieldsType": "FieldsV1",
-            "fieldsV1": self.fields.to_fields_v1(),
+            "fieldsV1": self.fields.into_fields_v1(),
         });
         if !self.subresource.is_empty() {
             entry["subresource"] = Value::from(self.subresource.as_str());
@@ -106,7 +113,7 @@ pub(super) fn encode(object: &mut Value, mut managers: Vec<Manager>) {
     if managers.is_empty() {
         metadata.remove("managedFields");
     } else {
-        let entries: Vec<Value> = managers.iter().map(Manager::encode).collect();
+        let entries: Vec<Value> = managers.into_iter().map(Manager::encode).collect();
         metadata.insert("managedFields".to_owned(), Value::Array(entries));
     }
 }
@@ -132,12 +139,12 @@ pub(super) fn is_reset(object: &Value) -> bool {
 }
 
 /// Fields that belong to the server and are never owned.
-pub(super) fn unowned() -> FieldSet {
-    let mut set = FieldSet::default();
-    for top in ["apiVersion", "kind", "metadata"] {
-        set.insert(&[Element::field(top)]);
-    }
-    let metadata = [
+pub(super) fn unowned() -> &'static FieldSet {
+    &UNOWNED
+}
+
+static UNOWNED: LazyLock<FieldSet> = LazyLock::new(|| {
+    let metadata = FieldSet::of_fields(&[
         "name",
         "namespace",
         "creationTimestamp",
@@ -147,12 +154,10 @@ pub(super) fn unowned() -> FieldSet {
         "generation",
         "managedFields",
         "resourceVersion",
-    ];
-    for name in metadata {
-        set.insert(&[Element::field("metadata"), Element::field(name)]);
-    }
-    set
-}
+    ]);
+    let metadata = (Element::field("metadata"), Mark { member: true, below: metadata });
+    FieldSet::of(vec![metadata]).union(FieldSet::of_fields(&["apiVersion", "kind"]))
+});
 
 /// Folds the oldest updaters into one, so that an object touched by many stays small.
 pub(super) fn cap(managers: &mut Vec<Manager>) {
@@ -170,7 +175,7 @@ pub(super) fn cap(managers: &mut Vec<Manager>) {
         folded = Some(match folded {
             None => Manager { name: FOLDED.to_owned(), subresource: String::new(), ..manager },
             Some(known) => Manager {
-                fields: known.fields.union(&manager.fields),
+                fields: known.fields.union(manager.fields),
                 time: known.time.clone().max(manager.time),
                 ..known
             },

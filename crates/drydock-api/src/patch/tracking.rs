@@ -2,7 +2,7 @@
 
 use drydock_kinds::schema::Type;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use super::managers::{self, Manager, Operation};
 use super::ownership::{excluded, take_away};
@@ -28,8 +28,8 @@ pub fn track_update(
     writer: Writer<'_>,
     now: Timestamp,
 ) {
-    let before = live.map_or_else(|| json!({}), managers::without_owners);
-    track(live, before, new, root, writer, now);
+    let nothing = Value::Object(Map::new());
+    track(live, live.unwrap_or(&nothing), new, root, writer, now);
 }
 
 /// Takes the time from the entry of this writer, as the scale subresource of every cluster writes it.
@@ -46,32 +46,30 @@ pub fn forget_time(object: &mut Value, writer: Writer<'_>) {
 /// As [`track_update`], for a create. `blank` is what an object of this kind says before anybody has set anything: whoever creates
 /// it does not own that.
 pub fn track_create(blank: &Value, new: &mut Value, root: Type<'_>, writer: Writer<'_>, now: Timestamp) {
-    track(None, blank.clone(), new, root, writer, now);
+    track(None, blank, new, root, writer, now);
 }
 
 fn track(
     live: Option<&Value>,
-    before: Value,
+    before: &Value,
     new: &mut Value,
     root: Type<'_>,
     writer: Writer<'_>,
     now: Timestamp,
 ) {
     let (mut owners, given) = owners_before(live, new, writer);
-    let bare = managers::without_owners(new);
     // Objects from before the first create with owners stay without; the first apply names what is there.
     if owners.is_empty() && live.is_some() {
-        *new = bare;
-        return;
+        return managers::encode(new, owners);
     }
-    let change = compare(&before, &bare, root).without_trees(&excluded(writer.excluded));
-    let mine = change.set().difference(&managers::unowned());
-    if let (true, false, Some(live)) = (mine.is_empty() && change.removed.is_empty(), given, live) {
+    let change = compare(before, new, root).without_trees(&excluded(writer.excluded));
+    let (set, removed) = change.set_and_removed();
+    take_away(&mut owners, &set, &removed);
+    let mine = set.difference(managers::unowned());
+    if let (true, false, Some(live)) = (mine.is_empty() && removed.is_empty(), given, live) {
         new["metadata"]["managedFields"] = live["metadata"]["managedFields"].clone();
         return;
     }
-    *new = bare;
-    take_away(owners.iter_mut(), &change);
     if !mine.is_empty() {
         let me = Manager {
             name: if writer.manager.is_empty() { "unknown" } else { writer.manager }.to_owned(),
@@ -110,7 +108,7 @@ fn owners_before(live: Option<&Value>, new: &Value, writer: Writer<'_>) -> (Vec<
 fn join(owners: &mut Vec<Manager>, me: Manager) {
     match owners.iter_mut().find(|known| known.is_same(&me)) {
         Some(known) => {
-            known.fields = known.fields.union(&me.fields);
+            known.fields = std::mem::take(&mut known.fields).union(me.fields);
             known.time = me.time;
         }
         None => owners.push(me),
@@ -125,6 +123,7 @@ pub(super) fn stamp(now: Timestamp) -> String {
 mod tests {
     use super::*;
     use drydock_kinds::schema::Schema;
+    use serde_json::json;
 
     fn writer<'a>(manager: &'a str, subresource: &'a str) -> Writer<'a> {
         let excluded: &[&str] = if subresource == "status" { &["spec"] } else { &["status"] };

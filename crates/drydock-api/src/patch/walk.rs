@@ -3,13 +3,12 @@
 //! Structures and maps are walked field by field and associative lists item by item; everything else, atomic lists and
 //! maps included, is one leaf. The rules are those of structured-merge-diff, which clients' `managedFields` assume.
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use drydock_kinds::schema::{Field, ListType, Shape, Type};
 use serde_json::{Map, Value};
 
-use super::fieldset::{Element, FieldSet};
+use super::fieldset::{Element, FieldSet, Mark};
 
 /// How a value is walked at one position.
 pub(super) enum Form<'v, 's> {
@@ -53,11 +52,11 @@ impl Items<'_> {
             ListType::Set => (!item.is_object() && !item.is_array() && !item.is_null())
                 .then(|| Element::Value(item.to_string())),
             ListType::Map(keys) => {
-                let fields: BTreeMap<String, String> = keys
+                let fields: Vec<(String, String)> = keys
                     .iter()
                     .filter_map(|key| Some((key.clone(), self.key(item, key)?.to_string())))
                     .collect();
-                (item.is_object() && !fields.is_empty()).then_some(Element::Key(fields))
+                (item.is_object() && !fields.is_empty()).then(|| Element::key(fields))
             }
         }
     }
@@ -93,51 +92,48 @@ impl Items<'_> {
 
 /// All fields that a value sets. Items that cannot be told apart are one field.
 pub(super) fn fields_of(value: &Value, root: Type<'_>) -> FieldSet {
-    let mut walk = Collect { path: Vec::new(), out: FieldSet::default() };
-    walk.value(value, Some(root));
-    walk.out
+    set_by(value, Some(root)).below
 }
 
-struct Collect {
-    path: Vec<Element>,
-    out: FieldSet,
+fn set_by(value: &Value, ty: Option<Type<'_>>) -> Mark {
+    let marks = match form(value, ty) {
+        Form::Leaf => return Mark::member(),
+        Form::Fields(fields, ty) => {
+            fields.iter().map(|(name, child)| set_by_field(name, child, ty)).collect()
+        }
+        Form::Items(items, of) => {
+            let groups = groups(items.iter().map(|item| (element_or_place(of, item), item)).collect());
+            let marks = groups.into_iter().map(|(element, group)| {
+                let below = match group.as_slice() {
+                    [item] => set_by(item, Some(of.ty)).below,
+                    _ => FieldSet::default(),
+                };
+                (element, Mark { member: true, below })
+            });
+            marks.collect()
+        }
+    };
+    Mark { member: false, below: FieldSet::of(marks) }
 }
 
-impl Collect {
-    fn value(&mut self, value: &Value, ty: Option<Type<'_>>) {
-        match form(value, ty) {
-            Form::Leaf => self.out.insert(&self.path),
-            Form::Fields(fields, ty) => self.fields(fields, ty),
-            Form::Items(items, of) => self.items(items, of),
-        }
-    }
+fn set_by_field(name: &str, child: &Value, ty: Type<'_>) -> (Element, Mark) {
+    let mut mark = set_by(child, field_type(ty, name));
+    let is_entry = ty.shape() == Shape::Map;
+    mark.member |= is_entry || child.is_null() || child.as_object().is_some_and(Map::is_empty);
+    (Element::field(name), mark)
+}
 
-    fn fields(&mut self, fields: &Map<String, Value>, ty: Type<'_>) {
-        for (name, child) in fields {
-            self.path.push(Element::field(name));
-            self.value(child, field_type(ty, name));
-            let is_entry = ty.shape() == Shape::Map;
-            if is_entry || child.is_null() || child.as_object().is_some_and(Map::is_empty) {
-                self.out.insert(&self.path);
-            }
-            self.path.pop();
+/// Items by what identifies them, in that order; those of one group in their own.
+fn groups<T>(mut items: Vec<(Element, T)>) -> Vec<(Element, Vec<T>)> {
+    items.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let mut groups: Vec<(Element, Vec<T>)> = Vec::with_capacity(items.len());
+    for (element, item) in items {
+        match groups.last_mut() {
+            Some((last, group)) if *last == element => group.push(item),
+            _ => groups.push((element, vec![item])),
         }
     }
-
-    fn items(&mut self, items: &[Value], of: Items<'_>) {
-        let mut groups: BTreeMap<Element, Vec<&Value>> = BTreeMap::new();
-        for item in items {
-            groups.entry(element_or_place(of, item)).or_default().push(item);
-        }
-        for (element, group) in groups {
-            self.path.push(element);
-            if let [item] = group.as_slice() {
-                self.value(item, Some(of.ty));
-            }
-            self.out.insert(&self.path);
-            self.path.pop();
-        }
-    }
+    groups
 }
 
 /// How one value differs from another.
@@ -150,7 +146,7 @@ pub(super) struct Difference {
 
 impl Difference {
     /// Leaves out whole trees of fields.
-    pub(super) fn without_trees(&self, fields: &FieldSet) -> Difference {
+    pub(super) fn without_trees(self, fields: &FieldSet) -> Difference {
         Difference {
             removed: self.removed.without_trees(fields),
             modified: self.modified.without_trees(fields),
@@ -158,105 +154,163 @@ impl Difference {
         }
     }
 
-    /// What the new value sets anew.
-    pub(super) fn set(&self) -> FieldSet {
-        self.modified.union(&self.added)
+    /// What the new value sets anew, and what it no longer has.
+    pub(super) fn set_and_removed(self) -> (FieldSet, FieldSet) {
+        (self.modified.union(self.added), self.removed)
     }
 }
 
 static NO_FIELDS: LazyLock<Value> = LazyLock::new(|| Value::Object(Map::new()));
 static NULL: Value = Value::Null;
 
+/// How two objects differ. The owners of fields are no fields that anybody owns: `managedFields` is passed over.
 pub(super) fn compare(old: &Value, new: &Value, root: Type<'_>) -> Difference {
-    let mut walk = Compare { path: Vec::new(), out: Difference::default() };
-    walk.value(Some(old), Some(new), Some(root));
-    walk.out
+    let Change { removed, modified, added } = Place::Object.value(Some(old), Some(new), Some(root));
+    Difference { removed: removed.below, modified: modified.below, added: added.below }
 }
 
-struct Compare {
-    path: Vec<Element>,
-    out: Difference,
+/// How two values differ at one position and below it.
+#[derive(Default)]
+struct Change {
+    removed: Mark,
+    modified: Mark,
+    added: Mark,
 }
 
-impl Compare {
-    fn value<'v>(&mut self, old: Option<&'v Value>, new: Option<&'v Value>, ty: Option<Type<'_>>) {
-        if let (Some(old), Some(new)) = (old, new)
+/// The changes of the positions below one.
+#[derive(Default)]
+struct Changes {
+    removed: Vec<(Element, Mark)>,
+    modified: Vec<(Element, Mark)>,
+    added: Vec<(Element, Mark)>,
+}
+
+impl Changes {
+    fn push(&mut self, element: impl Fn() -> Element, change: Change) {
+        let Change { removed, modified, added } = change;
+        for (all, mark) in
+            [(&mut self.removed, removed), (&mut self.modified, modified), (&mut self.added, added)]
+        {
+            if !mark.is_nothing() {
+                all.push((element(), mark));
+            }
+        }
+    }
+
+    fn below(self) -> Change {
+        let mark = |marks| Mark { member: false, below: FieldSet::of(marks) };
+        Change { removed: mark(self.removed), modified: mark(self.modified), added: mark(self.added) }
+    }
+}
+
+/// Where in the object a comparison is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Object,
+    Metadata,
+    Below,
+}
+
+impl Place {
+    /// The place of a field, unless it is passed over.
+    fn of_field(self, name: &str) -> Option<Place> {
+        match (self, name) {
+            (Place::Object, "metadata") => Some(Place::Metadata),
+            (Place::Metadata, "managedFields") => None,
+            _ => Some(Place::Below),
+        }
+    }
+
+    fn value<'v>(self, old: Option<&'v Value>, new: Option<&'v Value>, ty: Option<Type<'_>>) -> Change {
+        if self == Place::Below
+            && let (Some(old), Some(new)) = (old, new)
             && old == new
         {
-            return;
+            return Change::default();
         }
         // A null has no content, but is there.
         let content =
             |value: Option<&'v Value>| value.filter(|value| !value.is_null()).map(|value| form(value, ty));
-        match (content(old), content(new)) {
+        let mut change = match (content(old), content(new)) {
             (Some(Form::Fields(a, of)), Some(Form::Fields(b, _))) => self.fields(Some(a), Some(b), of),
             (Some(Form::Fields(a, of)), None) if !a.is_empty() => self.fields(Some(a), None, of),
             (None, Some(Form::Fields(b, of))) if !b.is_empty() => self.fields(None, Some(b), of),
-            (Some(Form::Items(a, of)), Some(Form::Items(b, _))) => self.items(a, b, of),
-            (Some(Form::Items(a, of)), None) if !a.is_empty() => self.items(a, &[], of),
-            (None, Some(Form::Items(b, of))) if !b.is_empty() => self.items(&[], b, of),
-            _ => return self.leaf(old, new),
-        }
-        match (old, new) {
-            (None, _) => self.out.added.insert(&self.path),
-            (_, None) => self.out.removed.insert(&self.path),
-            _ => {}
-        }
-    }
-
-    fn leaf(&mut self, old: Option<&Value>, new: Option<&Value>) {
-        let changed = match (old, new) {
-            (None, _) => &mut self.out.added,
-            (_, None) => &mut self.out.removed,
-            _ => &mut self.out.modified,
+            (Some(Form::Items(a, of)), Some(Form::Items(b, _))) => items(a, b, of),
+            (Some(Form::Items(a, of)), None) if !a.is_empty() => items(a, &[], of),
+            (None, Some(Form::Items(b, of))) if !b.is_empty() => items(&[], b, of),
+            _ => return leaf(old, new),
         };
-        changed.insert(&self.path);
+        change.added.member |= old.is_none();
+        change.removed.member |= old.is_some() && new.is_none();
+        change
     }
 
-    fn fields(&mut self, old: Option<&Map<String, Value>>, new: Option<&Map<String, Value>>, ty: Type<'_>) {
+    fn fields(
+        self,
+        old: Option<&Map<String, Value>>,
+        new: Option<&Map<String, Value>>,
+        ty: Type<'_>,
+    ) -> Change {
         let in_old = old.into_iter().flat_map(Map::keys);
         let only_new =
             new.into_iter().flat_map(Map::keys).filter(|name| old.is_none_or(|old| !old.contains_key(*name)));
+        let mut changes = Changes::default();
         for name in in_old.chain(only_new) {
+            let Some(place) = self.of_field(name) else { continue };
             let before = old.and_then(|fields| present(fields, ty, name));
             let after = new.and_then(|fields| present(fields, ty, name));
-            self.path.push(Element::field(name));
-            self.value(before, after, field_type(ty, name));
-            self.path.pop();
+            let change = place.value(before, after, field_type(ty, name));
+            changes.push(|| Element::field(name), change);
         }
+        changes.below()
     }
+}
 
-    fn items(&mut self, old: &[Value], new: &[Value], of: Items<'_>) {
-        let mut groups: BTreeMap<Element, (Vec<&Value>, Vec<&Value>)> = BTreeMap::new();
-        for item in old {
-            groups.entry(element_or_place(of, item)).or_default().0.push(item);
-        }
-        for item in new {
-            groups.entry(element_or_place(of, item)).or_default().1.push(item);
-        }
-        for (element, (before, after)) in groups {
-            self.path.push(element);
-            match (before.as_slice(), after.as_slice()) {
-                ([] | [_], [] | [_]) => {
-                    self.value(before.first().copied(), after.first().copied(), Some(of.ty))
-                }
-                // Items that cannot be told apart are compared as one piece.
-                (a, b) if a == b => {}
-                (_, [only]) => {
-                    self.value(None, Some(only), Some(of.ty));
-                    self.out.removed.insert(&self.path);
-                }
-                ([only], _) => {
-                    self.value(Some(only), None, Some(of.ty));
-                    self.out.added.insert(&self.path);
-                }
-                ([], _) => self.out.added.insert(&self.path),
-                (_, []) => self.out.removed.insert(&self.path),
-                _ => self.out.modified.insert(&self.path),
-            }
-            self.path.pop();
-        }
+fn leaf(old: Option<&Value>, new: Option<&Value>) -> Change {
+    let (changed, nothing) = (Mark::member(), Change::default());
+    match (old, new) {
+        // Equal only where the whole object is one leaf.
+        (Some(old), Some(new)) if old == new => nothing,
+        (None, _) => Change { added: changed, ..nothing },
+        (_, None) => Change { removed: changed, ..nothing },
+        _ => Change { modified: changed, ..nothing },
     }
+}
+
+fn items(old: &[Value], new: &[Value], of: Items<'_>) -> Change {
+    let sided = old.iter().map(|item| (false, item)).chain(new.iter().map(|item| (true, item)));
+    let mut changes = Changes::default();
+    for (element, group) in
+        groups(sided.map(|(is_new, item)| (element_or_place(of, item), (is_new, item))).collect())
+    {
+        let (before, after) = group.split_at(group.partition_point(|(is_new, _)| !is_new));
+        changes.push(|| element.clone(), group_change(before, after, of.ty));
+    }
+    changes.below()
+}
+
+/// Items that cannot be told apart are compared as one piece.
+fn group_change(before: &[(bool, &Value)], after: &[(bool, &Value)], ty: Type<'_>) -> Change {
+    let value = |old: Option<&(bool, &Value)>, new: Option<&(bool, &Value)>| {
+        Place::Below.value(old.map(|(_, item)| *item), new.map(|(_, item)| *item), Some(ty))
+    };
+    let (mut change, changed) = (Change::default(), Mark::member());
+    match (before, after) {
+        ([] | [_], [] | [_]) => return value(before.first(), after.first()),
+        (a, b) if a.iter().map(|(_, item)| item).eq(b.iter().map(|(_, item)| item)) => {}
+        (_, [only]) => {
+            change = value(None, Some(only));
+            change.removed.member = true;
+        }
+        ([only], _) => {
+            change = value(Some(only), None);
+            change.added.member = true;
+        }
+        ([], _) => change.added = changed,
+        (_, []) => change.removed = changed,
+        _ => change.modified = changed,
+    }
+    change
 }
 
 /// Stored objects may hold an item without keys; it must not be lost, only compared coarsely.
@@ -280,14 +334,14 @@ fn present<'v>(fields: &'v Map<String, Value>, ty: Type<'_>, name: &str) -> Opti
 /// Adds the structure fields that lead to members, which field sets usually leave out.
 pub(super) fn with_named_parents(set: &FieldSet, ty: Option<Type<'_>>) -> FieldSet {
     let Some(ty) = ty else { return set.clone() };
-    set.rebuilt(|element, member, below| {
-        let (named, child) = match element {
-            Element::Field(name) => {
+    set.rebuilt(|element, mark| {
+        let (named, child) = match element.as_field() {
+            Some(name) => {
                 let is_field = ty.shape() == Shape::Struct && ty.field(name).is_some();
-                (is_field && !below.is_empty(), field_type(ty, name))
+                (is_field && !mark.below.is_empty(), field_type(ty, name))
             }
-            _ => (false, ty.items()),
+            None => (false, ty.items()),
         };
-        (member || named, with_named_parents(below, child))
+        Mark { member: mark.member || named, below: with_named_parents(&mark.below, child) }
     })
 }
