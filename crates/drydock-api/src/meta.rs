@@ -84,9 +84,22 @@ pub fn labels(object: &Value) -> impl Iterator<Item = (&str, &str)> {
 
 /// Whether two states of an object differ in nothing a client can see.
 pub fn same(a: &Object, b: &Value) -> bool {
-    let mut b = b.clone();
-    set(&mut b, "resourceVersion", Some(a.revision.to_string().into()));
-    a.value == b
+    let (Some(fields), Some(others)) = (a.value.as_object(), b.as_object()) else { return false };
+    let metadata = (
+        fields.get("metadata").and_then(Value::as_object),
+        others.get("metadata").and_then(Value::as_object),
+    );
+    let same_metadata = match metadata {
+        (Some(own), Some(other)) => same_but(own, other, "resourceVersion"),
+        _ => false,
+    };
+    same_metadata && same_but(fields, others, "metadata")
+}
+
+/// Whether two maps hold the same, one key left aside.
+fn same_but(a: &Map<String, Value>, b: &Map<String, Value>, but: &str) -> bool {
+    let rest = |map: &'_ Map<String, Value>| map.len() - usize::from(map.contains_key(but));
+    rest(a) == rest(b) && a.iter().all(|(key, value)| key == but || b.get(key) == Some(value))
 }
 
 /// A time as the API writes it: whole seconds, UTC.

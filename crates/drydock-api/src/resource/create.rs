@@ -38,7 +38,7 @@ pub(crate) async fn create(cx: &Cx, body: Body) -> Result<Response<Body>, ApiErr
 /// Stores a new object and returns it as stored.
 pub(crate) async fn create_object(
     cx: &Cx,
-    object: Value,
+    mut object: Value,
     ownership: Ownership,
     options: &WriteOptions,
 ) -> Result<Value, ApiError> {
@@ -49,8 +49,10 @@ pub(crate) async fn create_object(
     };
     let _turn = cx.server.custom.hold(&cx.kind).await;
     crate::admission::check_namespace(cx, meta::name(&object))?;
+    // Only a name that we made up may have to be made up again.
+    let is_named = !meta::name(&object).is_empty();
     for _ in 0..MAX_ATTEMPTS {
-        let mut named = object.clone();
+        let mut named = if is_named { std::mem::take(&mut object) } else { object.clone() };
         let generated = generate_name(&mut named);
         let new = admit::admit(cx, named, None, ownership, options).await?;
         let _quota = crate::admission::quota::reserve(cx, &new, None).await?;

@@ -51,9 +51,9 @@ fn shows_what_it_deleted(cx: &Cx) -> bool {
 pub(crate) async fn delete_collection(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError> {
     let options = read_options(cx, body).await?;
     let selected = read::matching(cx)?;
-    for object in &selected {
+    for item in &selected {
         let mut one = cx.clone();
-        one.path.name = Some(meta::name(object).to_owned());
+        one.path.name = item.key.rsplit('/').next().map(str::to_owned);
         match delete_object(&one, &options).await {
             Ok(_) => {}
             // Somebody else was faster, which is just as well.
@@ -63,7 +63,7 @@ pub(crate) async fn delete_collection(cx: &Cx, body: Body) -> Result<Response<Bo
     }
     // The answer shows the objects as they were when they were selected.
     let metadata = json!({ "resourceVersion": cx.server.store.revision().to_string() });
-    Ok(wire::json(StatusCode::OK, cx.shape()?.list(metadata, selected)))
+    read::shown(cx, &cx.shape()?, metadata, selected)
 }
 
 pub(crate) async fn read_options(cx: &Cx, body: Body) -> Result<DeleteOptions, ApiError> {

@@ -14,8 +14,8 @@ use crate::selector::Filter;
 use crate::served::ServedKind;
 use crate::server::Cx;
 use crate::status::ApiError;
-use crate::stored;
-use crate::wire;
+use crate::wire::table::Shape;
+use crate::{stored, wire};
 
 /// A list is sent in pieces of about this size, so that a large one is never in memory as a whole.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -39,10 +39,20 @@ pub(crate) fn list(cx: &Cx) -> Result<Response<Body>, ApiError> {
     let shape = cx.shape()?;
     let page = Page::of(cx)?;
     let metadata = page.metadata();
+    shown(cx, &shape, metadata, page.items)
+}
+
+/// A list of stored objects in the form the client asked for.
+pub(crate) fn shown(
+    cx: &Cx,
+    shape: &Shape,
+    metadata: Value,
+    items: Vec<Item>,
+) -> Result<Response<Body>, ApiError> {
     if shape.accept.is_plain_json() {
-        return Ok(wire::bytes_as(StatusCode::OK, in_pieces(cx.kind.clone(), &metadata, page.items)?, JSON));
+        return Ok(wire::bytes_as(StatusCode::OK, in_pieces(cx.kind.clone(), &metadata, items)?, JSON));
     }
-    let objects = page.items.iter().map(|item| Ok(cx.kind.present(stored::decode(&item.entry)?.value)));
+    let objects = items.iter().map(|item| Ok(cx.kind.present(stored::decode(&item.entry)?.value)));
     Ok(wire::json(StatusCode::OK, shape.list(metadata, objects.collect::<Result<_, ApiError>>()?)))
 }
 
@@ -94,14 +104,22 @@ impl Iterator for Pieces {
     }
 }
 
-/// The items of a list as values, for handlers that work on collections.
-pub(crate) fn matching(cx: &Cx) -> Result<Vec<Value>, ApiError> {
+/// The objects that a request selects, for handlers that work on collections. As they are stored: decoded, many would
+/// be in memory at once.
+pub(crate) fn matching(cx: &Cx) -> Result<Vec<Item>, ApiError> {
     let filter = Filter::of(&cx.query, &cx.kind)?;
     let prefix = cx.kind.prefix_in(cx.path.namespace.as_deref());
     let page = cx.server.store.list(List { prefix: &prefix, ..List::default() });
     let page = page.map_err(|compacted| ApiError::expired(compacted.to_string()))?;
-    let objects = page.items.iter().map(|item| Ok(cx.kind.present(stored::decode(&item.entry)?.value)));
-    let matches =
-        |object: &Result<Value, ApiError>| object.as_ref().map_or(true, |o| filter.matches(&cx.kind, o));
-    objects.filter(matches).collect()
+    if filter.is_empty() {
+        return Ok(page.items);
+    }
+    let mut selected = Vec::new();
+    for item in page.items {
+        let object = cx.kind.present(stored::decode(&item.entry)?.value);
+        if filter.matches(&cx.kind, &object) {
+            selected.push(item);
+        }
+    }
+    Ok(selected)
 }

@@ -13,7 +13,7 @@ use http::header::{
     ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT, VARY,
 };
 use http::{HeaderMap, HeaderValue, Request, Response};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::accept::{is_pretty, ranges};
 use super::{Format, Payload, yaml};
@@ -63,14 +63,14 @@ impl Wishes {
 
     fn encode(&self, value: &Value) -> (Vec<u8>, &'static str) {
         match self.format_for(value) {
-            Format::Json => (line(value.to_string()), "application/json"),
+            Format::Json => (json_line(value), "application/json"),
             Format::Pretty => (line(format!("{value:#}")), "application/json"),
             Format::Yaml => (yaml::write(value).into_bytes(), "application/yaml"),
             Format::Protobuf => match drydock_protobuf::encode(value) {
                 Ok(bytes) => (bytes, drydock_protobuf::MEDIA_TYPE),
                 Err(error) => {
                     tracing::warn!("answered in JSON: {error}");
-                    (line(value.to_string()), "application/json")
+                    (json_line(value), "application/json")
                 }
             },
         }
@@ -107,7 +107,8 @@ pub fn event(format: Format, word: &str, object: Value) -> Bytes {
         let event = drydock_protobuf::encode_event("ERROR", &status).unwrap_or_default();
         return drydock_protobuf::frame(&event).into();
     }
-    line(json!({ "type": word, "object": object }).to_string()).into()
+    let event = Map::from_iter([("type".to_owned(), word.into()), ("object".to_owned(), object)]);
+    json_line(&Value::Object(event)).into()
 }
 
 /// The content type of a watch in this format; YAML has no form for streams.
@@ -131,6 +132,13 @@ fn gzip(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
     encoder.write_all(bytes).ok()?;
     encoder.finish().ok()
+}
+
+fn json_line(value: &Value) -> Vec<u8> {
+    // A `Value` has string keys only, which is all that could make this fail.
+    let mut out = serde_json::to_vec(value).unwrap_or_default();
+    out.push(b'\n');
+    out
 }
 
 fn line(mut text: String) -> Vec<u8> {

@@ -69,10 +69,10 @@ impl Shape {
             View::Whole => {
                 let mut items = items;
                 items.iter_mut().for_each(|item| stored::unname(&self.kind, item));
-                json!({
-                    "kind": self.kind.list_kind(), "apiVersion": self.kind.api_version(),
-                    "metadata": metadata, "items": items,
-                })
+                let head = json!({
+                    "kind": self.kind.list_kind(), "apiVersion": self.kind.api_version(), "metadata": metadata,
+                });
+                with(head, "items", items)
             }
             View::Metadata(version) => json!({
                 "kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{version}"),
@@ -98,10 +98,11 @@ impl Shape {
 
     fn table(&self, version: &str, metadata: Value, objects: &[Value]) -> Value {
         let rows: Vec<Value> = objects.iter().map(|object| self.row(object, version)).collect();
-        json!({
+        let head = json!({
             "kind": "Table", "apiVersion": format!("meta.k8s.io/{version}"), "metadata": metadata,
-            "columnDefinitions": self.columns(), "rows": rows,
-        })
+            "columnDefinitions": self.columns(),
+        });
+        with(head, "rows", rows)
     }
 
     fn columns(&self) -> Vec<Value> {
@@ -125,6 +126,12 @@ impl Shape {
         }
         row
     }
+}
+
+/// Adds what may be large without copying it, as `json!` would.
+fn with(mut object: Value, field: &str, list: Vec<Value>) -> Value {
+    object[field] = Value::Array(list);
+    object
 }
 
 fn metadata_only(object: &Value, version: &str) -> Value {
