@@ -18,6 +18,7 @@ mod discovery;
 mod expiry;
 #[doc(hidden)]
 pub mod fuzzing;
+mod gather;
 mod keyring;
 mod meta;
 mod metrics;

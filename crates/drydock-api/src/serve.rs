@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::Peer;
 use crate::auth::user_of_certificate;
+use crate::gather::gather;
 use crate::server::Api;
 
 const MAX_CONNECTIONS: usize = 1024;
@@ -121,7 +122,8 @@ impl Api {
             async move { Ok::<_, std::convert::Infallible>(api.answer(request.map(Body::new)).await) }
         });
         let builder = builder();
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(tls), service);
+        let (stream, outlet) = gather(tls);
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
         // Whoever connects and says nothing takes a place away from others.
         let silent = async {
@@ -131,11 +133,11 @@ impl Api {
             }
         };
         let served = tokio::select! {
-            served = connection.as_mut() => served,
+            served = outlet.drive(connection.as_mut()) => served,
             () = silent => return tracing::debug!("a connection that asked for nothing is closed"),
             () = shutdown.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                outlet.drive(connection).await
             }
         };
         if let Err(error) = served {

@@ -18,7 +18,7 @@ use futures::{Stream, StreamExt as _, stream};
 use http::{Response, StatusCode};
 use rand::RngExt as _;
 use tokio::time::{Instant, Interval, Sleep};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::resource::page;
 use crate::selector::Filter;
@@ -48,7 +48,7 @@ pub(crate) fn answer(cx: Cx, permit: Permit) -> Result<Response<Body>, ApiError>
         view,
         bookmarks: plan.bookmarks.then(|| interval(cx.server.config.bookmark_interval)),
         deadline: Box::pin(tokio::time::sleep(plan.timeout)),
-        shutdown: cx.server.shutdown.clone(),
+        shutdown: Box::pin(cx.server.shutdown.clone().cancelled_owned()),
         last_bookmark: 0,
         ended: false,
         _permit: permit,
@@ -144,7 +144,8 @@ struct Live {
     view: View,
     bookmarks: Option<Interval>,
     deadline: Pin<Box<Sleep>>,
-    shutdown: CancellationToken,
+    /// Kept: to wait anew for each event would cost more than the event.
+    shutdown: Pin<Box<WaitForCancellationFutureOwned>>,
     last_bookmark: u64,
     ended: bool,
     _permit: Permit,
@@ -160,10 +161,11 @@ impl Live {
             return Some(line);
         }
         loop {
+            if self.deadline.is_elapsed() {
+                return self.last_words();
+            }
             tokio::select! {
                 biased;
-                () = &mut self.deadline => return self.last_words(),
-                () = self.shutdown.cancelled() => return None,
                 event = self.watch.next() => match event? {
                     Ok(event) => match self.on_event(&event) {
                         None => continue,
@@ -171,6 +173,8 @@ impl Live {
                     },
                     Err(lagged) => return Some(self.end_with(&ApiError::expired(lagged.to_string()))),
                 },
+                () = &mut self.shutdown => return None,
+                () = &mut self.deadline => return self.last_words(),
                 () = tick(&mut self.bookmarks) => match self.bookmark() {
                     None => continue,
                     line => return line,
