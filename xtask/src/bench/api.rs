@@ -2,7 +2,10 @@
 //!
 //! Both write durably: etcd syncs its log, we sync our journal. Neither has controllers. Each server is started on an
 //! empty folder, timed, weighed, loaded by `examples/load` of drydock-api, and stopped before the other one starts.
-//! The real one is built by `tools/reference-cluster/build`; without it only our column is measured, and said so.
+//! The real one is built by `tools/reference-cluster/build`, once, when it is not there; `--alone` measures ours only.
+//!
+//! Beside rates, which suffer from whatever else the machine does, stands the processor time that a server took for a
+//! request: user and system, all its processes together.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -39,21 +42,29 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
     println!("\nbefore: {before}; between: {between}; after: {}; {}", super::machine()?, file_system()?);
     match binary {
         Some(binary) => println!("reference: {}", version(&binary)),
-        None => println!(
-            "reference: not measured; `tools/reference-cluster/build` makes it, REFERENCE_CLUSTER_BIN names it"
-        ),
+        None => println!("reference: not measured"),
     }
     Ok(())
 }
 
+/// The binary of the real one; `None` where it is not wanted.
 fn reference(args: &[String]) -> anyhow::Result<Option<PathBuf>> {
     let given = match args {
         [] => std::env::var_os("REFERENCE_CLUSTER_BIN").map(PathBuf::from),
+        [flag] if flag == "--alone" => return Ok(None),
         [flag, binary] if flag == "--reference" => Some(binary.into()),
-        _ => bail!("usage: cargo xtask bench api [--reference BINARY]"),
+        _ => bail!("usage: cargo xtask bench api [--alone | --reference BINARY]"),
     };
-    let built = crate::root().join("tools/reference-cluster/reference-cluster");
-    Ok(given.or_else(|| built.exists().then_some(built)))
+    let tools = crate::root().join("tools/reference-cluster");
+    let binary = given.unwrap_or_else(|| tools.join("reference-cluster"));
+    if !binary.exists() {
+        eprintln!("building the real API server into `{}`: some twenty minutes, once", binary.display());
+        let status = Command::new(tools.join("build")).arg(&binary).status();
+        if !status.context("cannot run tools/reference-cluster/build")?.success() {
+            bail!("the real API server does not build (it needs Go); `--alone` measures ours only");
+        }
+    }
+    Ok(Some(binary))
 }
 
 /// The folder of both programs, built as released.
@@ -167,20 +178,27 @@ fn loaded(
         .spawn()
         .context("cannot run the load")?;
     let mut answers = child.stdin.take().context("no stdin")?;
-    let (mut figures, mut before) = (Vec::new(), 0.0);
+    let (mut figures, mut before, mut worked) = (Vec::new(), 0.0, 0.0);
     for line in BufReader::new(child.stdout.take().context("no stdout")?).lines() {
         let line = line?;
         let [name, value, unit] = line.split('\t').collect::<Vec<_>>()[..] else { continue };
-        if name != "weigh" {
-            figures.push((name.to_owned(), value.parse()?, unit.to_owned()));
-            continue;
+        match (name, unit) {
+            ("weigh", "before") => before = settled_weight(server)?,
+            ("weigh", _) => {
+                let weight = settled_weight(server)? - before;
+                figures.push(("memory of 10,000 objects of 1 KiB".into(), weight, "MB".into()));
+            }
+            ("work", "begins") => worked = processor_time(server)?,
+            ("work", name) => {
+                let each = (processor_time(server)? - worked) / value.parse::<f64>()? * 1e6;
+                figures.push((format!("{name}, processor time"), each, "µs".into()));
+            }
+            _ => {
+                figures.push((name.to_owned(), value.parse()?, unit.to_owned()));
+                continue;
+            }
         }
-        sleep(SETTLE);
-        let weight = weigh(server)?;
-        match unit {
-            "before" => before = weight,
-            _ => figures.push(("memory of 10,000 objects of 1 KiB".into(), weight - before, "MB".into())),
-        }
+        // The load waits: this was asked between its requests.
         answers.write_all(b"\n")?;
     }
     match child.wait()?.success() {
@@ -189,14 +207,42 @@ fn loaded(
     }
 }
 
-/// PSS of the server's processes in MB; a script that started them does not count.
-fn weigh(server: &Server) -> anyhow::Result<f64> {
+/// The server's processes; a script that started them does not count.
+fn family(server: &Server) -> anyhow::Result<Vec<u32>> {
     let pid = server.0.id();
-    let mut bytes = 0.0;
+    let is_script = |pid: u32| Ok(fs::read_to_string(format!("/proc/{pid}/comm"))?.trim() == "bash");
+    let mut family = Vec::new();
     for pid in std::iter::once(pid).chain(children(pid)) {
-        if fs::read_to_string(format!("/proc/{pid}/comm"))?.trim() == "bash" {
-            continue;
+        if !is_script(pid).with_context(|| format!("process {pid} of the server has ended"))? {
+            family.push(pid);
         }
+    }
+    Ok(family)
+}
+
+fn settled_weight(server: &Server) -> anyhow::Result<f64> {
+    sleep(SETTLE);
+    weigh(server)
+}
+
+/// Seconds of user and system time so far.
+fn processor_time(server: &Server) -> anyhow::Result<f64> {
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let mut ticks = 0.0;
+    for pid in family(server)? {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // The name, in parentheses, may hold anything; user and system time are the 12th and 13th field behind it.
+        let (_, fields) = stat.rsplit_once(')').context("no process name")?;
+        let times = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+        ticks += times.sum::<Result<f64, _>>()?;
+    }
+    Ok(ticks / TICKS_PER_SECOND)
+}
+
+/// PSS of the server's processes in MB.
+fn weigh(server: &Server) -> anyhow::Result<f64> {
+    let mut bytes = 0.0;
+    for pid in family(server)? {
         let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
         let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
         let kib: f64 =

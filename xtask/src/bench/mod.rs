@@ -25,7 +25,7 @@ use crate::todo as example;
 
 const USAGE: &str = "\
 usage: cargo xtask bench [--rounds N] [--binary FILE] [--cold]
-       cargo xtask bench api [--reference BINARY]
+       cargo xtask bench api [--alone | --reference BINARY]
        cargo xtask bench todo [--binaries FOLDER]
 
   --rounds N     how often each time is taken; the median counts (5)

@@ -129,19 +129,18 @@ async fn fill(client: &Client) -> Result<(), Error> {
     figure("create 1 KiB, 1 client", alone.len() as f64 * 1000.0 / total, "/s");
     figure("create 1 KiB, 1 client, p50", percentile(&mut alone, 50), "ms");
     figure("create 1 KiB, 1 client, p99", percentile(&mut alone, 99), "ms");
-    figure("weigh", 0.0, "before");
-    pause().await;
+    ask("weigh", 0, "before").await;
     run(client, "create 1 KiB, 32 clients", OBJECTS, async |client, n| {
         client.expect(Method::POST, &path, Some(config_map(&format!("object-{n}")))).await
     })
     .await?;
-    figure("weigh", 0.0, "after");
-    pause().await;
+    ask("weigh", 0, "after").await;
     Ok(())
 }
 
-/// The caller weighs the server when it reads the line before, and answers with one on our stdin.
-async fn pause() {
+/// Has the caller look at the server: it does so when it reads this line, and answers with one on our stdin.
+pub async fn ask(what: &str, count: usize, detail: &str) {
+    figure(what, count as f64, detail);
     let mut line = String::new();
     let _ = tokio::task::spawn_blocking(move || std::io::stdin().read_line(&mut line)).await;
 }
@@ -172,11 +171,13 @@ async fn read(client: &Client) -> Result<(), Error> {
     .await?;
     let mut times = Vec::new();
     let mut bytes = 0;
+    ask("work", 0, "begins").await;
     for _ in 0..9 {
         let start = Instant::now();
         bytes = client.expect(Method::GET, &path, None).await?.bytes;
         times.push(millis(start.elapsed()));
     }
+    ask("work", times.len(), "list of 10,000").await;
     figure("list of 10,000, p50", percentile(&mut times, 50), "ms");
     figure("list of 10,000, size", bytes as f64 / 1e6, "MB");
     let mut times = Vec::new();
@@ -215,6 +216,7 @@ async fn together<'c, F>(
 where
     F: AsyncFn(&'c Client, usize) -> Result<Answer, Error>,
 {
+    ask("work", 0, "begins").await;
     let (next, start) = (Arc::new(AtomicUsize::new(0)), Instant::now());
     let workers = (0..TOGETHER).map(|_| async {
         let mut times = Vec::new();
@@ -230,6 +232,7 @@ where
     });
     let mut times = futures::future::try_join_all(workers).await?.concat();
     figure(name, times.len() as f64 / start.elapsed().as_secs_f64(), "/s");
+    ask("work", times.len(), name).await;
     figure(&format!("{name}, p99"), percentile(&mut times, 99), "ms");
     Ok(())
 }

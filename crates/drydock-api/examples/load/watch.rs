@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use tokio::sync::mpsc;
 
 use crate::client::{Client, Error};
-use crate::{figure, millis, percentile};
+use crate::{ask, figure, millis, percentile};
 
 const NAMESPACE: &str = "fan-out";
 const WATCHERS: usize = 1000;
@@ -37,6 +37,7 @@ pub async fn fan_out(kubeconfig: &str) -> Result<(), Error> {
     drop(heard);
     tokio::time::sleep(Duration::from_secs(2)).await;
     let mut writes = Vec::new();
+    ask("work", 0, "begins").await;
     for n in 0..WRITES {
         let body = format!(
             r#"{{"metadata":{{"name":"event-{n:04}"}},"data":{{"text":"{}"}}}}"#,
@@ -57,6 +58,7 @@ pub async fn fan_out(kubeconfig: &str) -> Result<(), Error> {
         since_sent.push(millis(at.saturating_duration_since(*sent)));
         since_answer.push(millis(at.saturating_duration_since(*answered)));
     }
+    ask("work", since_sent.len().max(1), "watch, 1,000 watchers, an event").await;
     figure("watch, 1,000 watchers, events missed", (all - since_sent.len()) as f64, "");
     for (name, times) in [("after the answer", &mut since_answer), ("after sending", &mut since_sent)] {
         for percent in [50, 99] {
