@@ -52,15 +52,15 @@ impl Issuer {
         let mut rest = *body;
         let mut wholes = Vec::new();
         while !rest.is_empty() {
-            let (tag, content, after, whole) = der::element(rest)?;
-            wholes.push((tag, content, whole));
-            rest = after;
+            let next = der::element(rest)?;
+            rest = next.rest;
+            wholes.push(next);
         }
         // The version may be absent; then serial number, algorithm, issuer, validity, subject.
-        let first = usize::from(wholes.first()?.0 == 0xa0);
-        let (SEQUENCE, _, subject) = wholes.get(first + 4)? else { return None };
-        let extensions = wholes.iter().find(|(tag, ..)| *tag == 0xa3).map(|(_, content, _)| *content);
-        Some(Issuer { subject: subject.to_vec(), key_id: extensions.and_then(key_id) })
+        let first = usize::from(wholes.first()?.tag == 0xa0);
+        let subject = wholes.get(first + 4).filter(|element| element.tag == SEQUENCE)?;
+        let extensions = wholes.iter().find(|element| element.tag == 0xa3).map(|element| element.content);
+        Some(Issuer { subject: subject.whole.to_vec(), key_id: extensions.and_then(key_id) })
     }
 }
 
@@ -68,8 +68,7 @@ fn key_id(extensions: &[u8]) -> Option<Vec<u8>> {
     for (_, extension) in der::in_sequence(extensions)? {
         let parts = der::elements(extension)?;
         if parts.first()?.1 == [0x55, 0x1d, extension::SUBJECT_KEY] {
-            let (_, id, ..) = der::element(parts.last()?.1)?;
-            return Some(id.to_vec());
+            return Some(der::element(parts.last()?.1)?.content.to_vec());
         }
     }
     None

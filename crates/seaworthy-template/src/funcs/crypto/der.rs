@@ -48,8 +48,18 @@ pub fn bit_string(bytes: &[u8]) -> Vec<u8> {
     tagged(BIT_STRING, &[&[0], bytes].concat())
 }
 
-/// The first element: its tag, its content and what follows; the fourth is the element as a whole.
-pub fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8], &[u8])> {
+/// One element at the beginning of some DER.
+pub struct Element<'d> {
+    pub tag: u8,
+    pub content: &'d [u8],
+    /// What follows it.
+    pub rest: &'d [u8],
+    /// Tag, length and content.
+    pub whole: &'d [u8],
+}
+
+/// The first element.
+pub fn element(der: &[u8]) -> Option<Element<'_>> {
     let (&tag, rest) = der.split_first()?;
     let (&first, rest) = rest.split_first()?;
     let (length, rest) = match first {
@@ -60,25 +70,25 @@ pub fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8], &[u8])> {
         }
         _ => return None,
     };
-    let (content, after) = rest.split_at_checked(length)?;
-    Some((tag, content, after, &der[..der.len() - after.len()]))
+    let (content, rest) = rest.split_at_checked(length)?;
+    Some(Element { tag, content, rest, whole: &der[..der.len() - rest.len()] })
 }
 
 /// The contents of the elements inside a sequence.
 pub fn elements(mut der: &[u8]) -> Option<Vec<(u8, &[u8])>> {
     let mut found = Vec::new();
     while !der.is_empty() {
-        let (tag, content, rest, _) = element(der)?;
-        found.push((tag, content));
-        der = rest;
+        let first = element(der)?;
+        found.push((first.tag, first.content));
+        der = first.rest;
     }
     Some(found)
 }
 
 /// The elements inside a sequence that is the whole of `der`.
 pub fn in_sequence(der: &[u8]) -> Option<Vec<(u8, &[u8])>> {
-    let (SEQUENCE, content, ..) = element(der)? else { return None };
-    elements(content)
+    let whole = element(der).filter(|element| element.tag == SEQUENCE)?;
+    elements(whole.content)
 }
 
 pub fn to_pem(label: &str, der: &[u8]) -> String {

@@ -212,12 +212,9 @@ fn from_sec1(der: &[u8], curve: Option<Curve>) -> Option<PrivateKey> {
     let parts = der::in_sequence(der)?;
     let find = |wanted: u8| parts.iter().find(|(tag, _)| *tag == wanted).map(|(_, content)| *content);
     let secret = find(OCTET_STRING)?.to_vec();
-    let named = find(0xa0).and_then(|content| {
-        let (_, oid, ..) = der::element(content)?;
-        Curve::of(oid)
-    });
-    let (_, bits, ..) = der::element(find(0xa1)?)?;
-    Some(PrivateKey::Ec { curve: named.or(curve)?, secret, public: bits.get(1..)?.to_vec() })
+    let named = find(0xa0).and_then(|content| Curve::of(der::element(content)?.content));
+    let bits = der::element(find(0xa1)?)?;
+    Some(PrivateKey::Ec { curve: named.or(curve)?, secret, public: bits.content.get(1..)?.to_vec() })
 }
 
 fn ed25519(seed: &[u8]) -> Result<PrivateKey, String> {
@@ -238,10 +235,7 @@ fn from_pkcs8(der: &[u8]) -> Result<PrivateKey, String> {
             let curve = Curve::of(curve).ok_or("x509: unknown elliptic curve")?;
             from_sec1(inner, Some(curve)).ok_or_else(malformed)
         }
-        [(OID, ED25519_OID), ..] => {
-            let (_, seed, ..) = der::element(inner).ok_or_else(malformed)?;
-            ed25519(seed)
-        }
+        [(OID, ED25519_OID), ..] => ed25519(der::element(inner).ok_or_else(malformed)?.content),
         _ => Err("x509: PKCS#8 wrapping contained private key with unknown algorithm".into()),
     }
 }
