@@ -1,10 +1,14 @@
 // Template-oracle renders small cases with Helm's own engine and writes down what came out.
 //
 //	template-oracle CHART CASES RECORDED
+//	template-oracle -measure CHART ROUNDS
 //
 // CHART is a chart folder. Each file CASES/NAME.txt holds cases; each case is rendered as templates/case.yaml of
 // the chart, and what Helm made of it goes to RECORDED/NAME.json: the output, or the error. It is for the tests of
 // seaworthy-template and seaworthy-helm only; nothing of it is part of Seaworthy.
+//
+// The second form loads a chart once and prints how many milliseconds each of ROUNDS renderings took, from the
+// dependencies to the sorted manifests, as `helm template` does it.
 //
 // A case is one line. One that needs several lines stands between a line `<<<` and a line `>>>`. Blank lines and
 // lines that begin with `# ` are for the reader.
@@ -16,6 +20,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,7 +28,9 @@ import (
 	"helm.sh/helm/v4/pkg/chart/common/util"
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
+	chartutil "helm.sh/helm/v4/pkg/chart/v2/util"
 	"helm.sh/helm/v4/pkg/engine"
+	releaseutil "helm.sh/helm/v4/pkg/release/v1/util"
 )
 
 const caseFile = "templates/case.yaml"
@@ -36,6 +43,10 @@ type Recording struct {
 }
 
 func main() {
+	if len(os.Args) == 4 && os.Args[1] == "-measure" {
+		measure(os.Args[2], os.Args[3])
+		return
+	}
 	if len(os.Args) != 4 {
 		fail(fmt.Errorf("usage: template-oracle CHART CASES RECORDED"))
 	}
@@ -103,6 +114,30 @@ func render(folder, template string) (string, error) {
 	fail(err)
 	rendered, err := engine.Engine{}.Render(loaded, values)
 	return rendered[loaded.Name()+"/"+caseFile], err
+}
+
+// measure does what `helm template` does between loading a chart and printing it.
+func measure(folder, count string) {
+	rounds, err := strconv.Atoi(count)
+	fail(err)
+	loaded, err := loader.LoadDir(folder)
+	fail(err)
+	for range rounds {
+		since := time.Now()
+		fail(chartutil.ProcessDependencies(loaded, common.Values{}))
+		values, err := renderValues(loaded)
+		fail(err)
+		rendered, err := engine.Engine{}.Render(loaded, values)
+		fail(err)
+		for name := range rendered {
+			if strings.HasSuffix(name, "NOTES.txt") {
+				delete(rendered, name)
+			}
+		}
+		_, _, err = releaseutil.SortManifests(rendered, nil, releaseutil.InstallOrder)
+		fail(err)
+		fmt.Printf("%.3f\n", time.Since(since).Seconds()*1000)
+	}
 }
 
 func renderValues(loaded *chart.Chart) (common.Values, error) {

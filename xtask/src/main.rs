@@ -5,6 +5,7 @@ use anyhow::bail;
 mod bench;
 mod codegen;
 mod crash;
+mod goldens;
 mod standin;
 mod test;
 mod tidy;
@@ -17,6 +18,7 @@ usage: cargo xtask COMMAND
   standins  make redis:7-alpine and postgres:16-alpine from Debian's packages
   test      run every test
   bench     measure the figures we promise and print them beside their aims
+  helm-goldens DIR  replay the golden renders of a checkout of charts, with helm beside where it is
   crash     kill the store's process at 1,000 random points; nothing acknowledged may be lost
   tidy      check crate arrows, file headers, and what ARCHITECTURE.md names
   codegen   make the schemas of crates/drydock-kinds anew from Kubernetes' own";
@@ -28,6 +30,7 @@ fn main() -> anyhow::Result<()> {
         Some("bench") => bench::run(&args.collect::<Vec<_>>()),
         Some("codegen") => codegen::run(),
         Some("crash") => crash::run(&args.collect::<Vec<_>>()),
+        Some("helm-goldens") => goldens::run(&args.collect::<Vec<_>>()),
         Some("standins") => standin::run(&args.collect::<Vec<_>>()),
         Some("test") => test::run(),
         Some("tidy") => tidy::run(),

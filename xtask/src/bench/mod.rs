@@ -4,13 +4,15 @@
 //! folder and on ports of its own, with the images of the real one, and leaves nothing behind.
 //!
 //! Start at [`run`]. `up` takes times, `api` compares with a real API
-//! server, `todo` compares the example with a twin, `memory` and `sizes` weigh, `cold` begins from a clone, `table` prints.
+//! server, `todo` compares the example with a twin, `template` our rendering with Helm's, `memory` and `sizes` weigh,
+//! `cold` begins from a clone, `table` prints.
 
 mod api;
 mod cold;
 mod memory;
 mod sizes;
 mod table;
+mod template;
 mod todo;
 mod up;
 mod world;
@@ -27,6 +29,7 @@ const USAGE: &str = "\
 usage: cargo xtask bench [--rounds N] [--binary FILE] [--cold]
        cargo xtask bench api [--alone | --reference BINARY]
        cargo xtask bench todo [--binaries FOLDER]
+       cargo xtask bench template [--binary FILE]
 
   --rounds N     how often each time is taken; the median counts (5)
   --binary FILE  measure this program instead of building one
@@ -44,6 +47,9 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
     }
     if let Some(("todo", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return todo::run(rest);
+    }
+    if let Some(("template", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return template::run(rest);
     }
     let options = parse(args)?;
     let root = crate::root();

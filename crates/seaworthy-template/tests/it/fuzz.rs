@@ -73,7 +73,10 @@ impl Chance {
             match self.below(5) {
                 0 => text.replace_range(from..to, ""),
                 1 => text.insert_str(from, PIECES[self.below(PIECES.len())]),
-                2 => text.insert_str(to, &text[from..to].to_owned()),
+                2 => {
+                    let copy = text[from..to].to_owned();
+                    text.insert_str(to, &copy);
+                }
                 3 => {
                     let other = corpus[self.below(corpus.len())];
                     let cut = self.place(other);
