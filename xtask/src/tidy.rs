@@ -42,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "seaworthy",
         &[
             "drydock",
+            "go-duration",
             "seaworthy-app",
             "seaworthy-chart",
             "seaworthy-compose",

@@ -37,4 +37,4 @@ pub use manifest::{Hook, HookEvent, Manifest};
 pub use metadata::{Dependency, Maintainer, Metadata};
 pub use render::{ClusterLookup, Error, RenderOptions, Rendered, render, render_texts};
 pub use seaworthy_template::{json, yaml};
-pub use values::{as_floats, merge_maps, parse_values, parse_values_within};
+pub use values::{as_floats, computed, fill, merge_maps, parse_values, parse_values_within};

@@ -49,6 +49,16 @@ pub fn merge_maps(into: &mut Values, from: Values) {
     }
 }
 
+/// All values of a chart with the user's over its defaults, as templates would see them.
+pub fn computed(chart: &Chart, given: &Values) -> Result<Values, String> {
+    coalesce(chart, given, Nulls::Delete)
+}
+
+/// Adds what `values` does not set; a null in it takes away what `defaults` has.
+pub fn fill(values: &mut Values, defaults: Values) {
+    coalesce_tables(values, defaults, Nulls::Delete);
+}
+
 /// Numbers as Helm holds what it read from files: floats. Flags keep their integers.
 pub fn as_floats(value: &mut Json) {
     match value {

@@ -3,6 +3,8 @@
 //! [`trouble`] is pure and decides which pod tells most and whether waiting is of any use; [`evidence`] asks the cluster
 //! for what only it has.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 use kube::api::{Api, ListParams, LogParams};
@@ -17,6 +19,10 @@ const UNSCHEDULABLE_S: i64 = 15;
 const LOG_LINES: i64 = 8;
 /// Pods of one hook whose logs are shown; a Job retries.
 const MAX_PODS: usize = 3;
+/// How long a log may take to come.
+const LOG_WAIT: Duration = Duration::from_secs(5);
+/// Of one container's log, when all of it is wanted.
+const MAX_LOG_BYTES: i64 = 4 << 20;
 
 /// What a pod's status says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,27 +141,77 @@ async fn last_warning(client: &Client, namespace: &str, pod: &str) -> Option<Str
     Some(format!("{}: {}", last.reason.unwrap_or_default(), last.message.unwrap_or_default()))
 }
 
-/// The end of the log of each pod that `selector` finds: what a failed hook said.
-pub(crate) async fn logs_of(client: &Client, namespace: &str, selector: &ListParams) -> Vec<String> {
+/// How much of a log is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogOf {
+    /// The last lines.
+    End,
+    /// Everything, within bounds.
+    All,
+}
+
+/// A line that a container wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    pub pod: String,
+    pub container: String,
+    pub text: String,
+}
+
+/// The logs of the pods that `selector` finds, container by container: what a hook said.
+pub(crate) async fn logs_of(
+    client: &Client,
+    namespace: &str,
+    selector: &ListParams,
+    much: LogOf,
+) -> Vec<LogLine> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let found = pods.list(selector).await.map(|list| list.items).unwrap_or_default();
     let mut lines = Vec::new();
     for pod in found.iter().take(MAX_PODS) {
-        let params = LogParams { tail_lines: Some(LOG_LINES), ..Default::default() };
-        let text = pods.logs(&pod.name_any(), &params).await.unwrap_or_default();
-        lines.extend(text.lines().map(str::to_owned));
+        let spec = pod.spec.iter();
+        let containers = spec.flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
+        for container in containers {
+            let params = LogParams {
+                container: Some(container.name.clone()),
+                tail_lines: (much == LogOf::End).then_some(LOG_LINES),
+                limit_bytes: Some(MAX_LOG_BYTES),
+                ..Default::default()
+            };
+            let text = written(&pods, &pod.name_any(), &params).await;
+            lines.extend(text.lines().map(|line| LogLine {
+                pod: pod.name_any(),
+                container: container.name.clone(),
+                text: line.to_owned(),
+            }));
+        }
     }
     lines
+}
+
+/// A log, or nothing where it cannot be had soon: a node that is gone must not keep us from telling the rest.
+async fn written(pods: &Api<Pod>, pod: &str, params: &LogParams) -> String {
+    match tokio::time::timeout(LOG_WAIT, pods.logs(pod, params)).await {
+        Ok(Ok(text)) => text,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, pod, "no log");
+            String::new()
+        }
+        Err(_) => {
+            tracing::debug!(pod, "the log does not come");
+            String::new()
+        }
+    }
 }
 
 async fn log(client: &Client, namespace: &str, trouble: &Trouble) -> Vec<String> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let mut params =
         LogParams { container: trouble.container.clone(), tail_lines: Some(LOG_LINES), ..Default::default() };
-    let current = pods.logs(&trouble.pod, &params).await.unwrap_or_default();
+    let current = written(&pods, &trouble.pod, &params).await;
     let text = if current.trim().is_empty() && trouble.has_ended {
         params.previous = true;
-        pods.logs(&trouble.pod, &params).await.unwrap_or_default()
+        written(&pods, &trouble.pod, &params).await
     } else {
         current
     };

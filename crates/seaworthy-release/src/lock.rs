@@ -2,7 +2,8 @@
 //! that is being worked on.
 //!
 //! A Lease that was not renewed for its whole duration, or whose holder was a process of this machine that is gone,
-//! is taken over. Helm does not know these leases; nothing here keeps Helm from working.
+//! is taken over. Helm does not know these leases; nothing here keeps Helm from working, and a Helm of this machine is
+//! recognised by its command line ([`helm_at_work`]).
 
 use std::time::Duration;
 
@@ -18,7 +19,9 @@ const DURATION_S: i32 = 15;
 const RENEW: Duration = Duration::from_secs(5);
 
 /// Held while an operation runs; renewed in the background.
-pub(crate) struct Lock {
+pub(crate) struct Lock(Option<Held>);
+
+struct Held {
     leases: Api<Lease>,
     lease: Lease,
     renewal: tokio::task::JoinHandle<()>,
@@ -35,6 +38,16 @@ impl Lock {
             spec: Some(spec()),
         };
         let lease = match leases.create(&PostParams::default(), &lease).await {
+            // Whoever may write Secrets and no Leases goes without a lock, as with Helm.
+            Err(kube::Error::Api(status))
+                if status.code == 403 && !status.message.contains("being terminated") =>
+            {
+                tracing::debug!(reason = status.message, "the release is not locked");
+                return Ok(Self(None));
+            }
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                return Err(Error::NoNamespace { namespace: namespace.to_owned() });
+            }
             Err(kube::Error::Api(status)) if status.code == 409 => {
                 let held = leases.get(&name).await.tried(tried)?;
                 if let Some(holder) = holder_at_work(&held, Timestamp::now()) {
@@ -46,24 +59,66 @@ impl Lock {
             created => created.tried(tried)?,
         };
         let renewal = tokio::spawn(renew(leases.clone(), name));
-        Ok(Self { leases, lease, renewal })
+        Ok(Self(Some(Held { leases, lease, renewal })))
     }
 
     pub async fn release(mut self) {
-        self.renewal.abort();
-        let name = self.lease.metadata.name.take().unwrap_or_default();
-        let preconditions = Preconditions { uid: self.lease.metadata.uid.take(), ..Default::default() };
+        let Some(mut held) = self.0.take() else { return };
+        held.renewal.abort();
+        let name = held.lease.metadata.name.take().unwrap_or_default();
+        let preconditions = Preconditions { uid: held.lease.metadata.uid.take(), ..Default::default() };
         let params = DeleteParams { preconditions: Some(preconditions), ..Default::default() };
-        if let Err(error) = self.leases.delete(&name, &params).await {
+        if let Err(error) = held.leases.delete(&name, &params).await {
             tracing::debug!(%error, "the lock of the release stays until it expires");
         }
     }
+
+    /// Gives back a lock that this process took and did not release, because it was interrupted.
+    pub async fn forget(client: Client, namespace: &str, release: &str) -> Result<()> {
+        let leases: Api<Lease> = Api::namespaced(client, namespace);
+        let name = format!("seaworthy-release-{release}");
+        let tried = || format!("unlock release `{release}`");
+        let Some(held) = leases.get_opt(&name).await.tried(tried)? else { return Ok(()) };
+        let holder = held.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref());
+        if holder != Some(identity().as_str()) {
+            return Ok(());
+        }
+        let preconditions = Preconditions { uid: held.metadata.uid, ..Default::default() };
+        let params = DeleteParams { preconditions: Some(preconditions), ..Default::default() };
+        leases.delete(&name, &params).await.map(drop).tried(tried)
+    }
 }
 
-impl Drop for Lock {
+impl Drop for Held {
     fn drop(&mut self) {
         self.renewal.abort();
     }
+}
+
+/// A Helm on this machine that works on `release`: it takes no lock, but its command line names it.
+pub(crate) fn helm_at_work(release: &str, namespace: &str) -> Option<String> {
+    let processes = std::fs::read_dir("/proc").ok()?;
+    processes.flatten().find_map(|process| {
+        let line = std::fs::read(process.path().join("cmdline")).ok()?;
+        let words: Vec<String> =
+            line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+        is_helm_on(&words, release, namespace)
+            .then(|| format!("helm (process {})", process.file_name().to_string_lossy()))
+    })
+}
+
+fn is_helm_on(words: &[String], release: &str, namespace: &str) -> bool {
+    let Some((program, arguments)) = words.split_first() else { return false };
+    let is_helm = program.rsplit('/').next() == Some("helm");
+    let changes = ["install", "upgrade", "rollback", "uninstall"];
+    let named = arguments.iter().enumerate().find_map(|(at, word)| match word.as_str() {
+        "-n" | "--namespace" => arguments.get(at + 1).map(String::as_str),
+        word => word.strip_prefix("--namespace="),
+    });
+    is_helm
+        && named.is_none_or(|named| named == namespace)
+        && arguments.iter().any(|word| changes.contains(&word.as_str()))
+        && arguments.iter().any(|word| word == release)
 }
 
 async fn renew(leases: Api<Lease>, name: String) {
@@ -136,6 +191,18 @@ mod tests {
     #[test]
     fn a_holder_that_stopped_renewing_is_not() {
         assert!(holder_at_work(&lease("elsewhere/1", 60), Timestamp::now()).is_none());
+    }
+
+    #[test]
+    fn a_helm_that_names_the_release_is_at_work_on_it() {
+        let is_at_work =
+            |line: &str| is_helm_on(&line.split(' ').map(str::to_owned).collect::<Vec<_>>(), "shop", "here");
+        assert!(is_at_work("/usr/bin/helm upgrade shop ./chart"));
+        assert!(!is_at_work("/usr/bin/helm upgrade other ./chart"));
+        assert!(!is_at_work("/usr/bin/helm status shop"));
+        assert!(!is_at_work("vim upgrade shop"));
+        assert!(is_at_work("helm upgrade shop ./chart -n here"));
+        assert!(!is_at_work("helm upgrade shop ./chart --namespace=there"));
     }
 
     #[test]

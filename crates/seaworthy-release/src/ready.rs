@@ -34,16 +34,92 @@ pub fn readiness(object: &Value) -> Readiness {
         ("v1", "Pod") => pod(object),
         ("v1", "PersistentVolumeClaim") => claim(object),
         ("v1", "Service") => service(object),
+        ("apiextensions.k8s.io/v1", "CustomResourceDefinition") => definition(object),
         _ => conditions(object),
     }
 }
 
-/// Kinds that can be anything but ready once they exist.
-pub fn is_judged(kind: &str) -> bool {
-    matches!(
-        kind,
-        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" | "Pod" | "PersistentVolumeClaim"
-    )
+/// What a wait takes as ready.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Jobs must complete; otherwise it is enough that they exist.
+    pub jobs: bool,
+    /// As Helm 3: a Deployment may lack `maxUnavailable` of its pods, and custom kinds are not looked at.
+    pub legacy: bool,
+}
+
+/// Kinds that are ready as soon as they exist.
+const AT_ONCE: [&str; 27] = [
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "ConfigMap",
+    "ControllerRevision",
+    "CronJob",
+    "CSIDriver",
+    "EndpointSlice",
+    "Endpoints",
+    "HorizontalPodAutoscaler",
+    "Ingress",
+    "IngressClass",
+    "Lease",
+    "LimitRange",
+    "MutatingWebhookConfiguration",
+    "Namespace",
+    "NetworkPolicy",
+    "PersistentVolume",
+    "PodDisruptionBudget",
+    "PriorityClass",
+    "ResourceQuota",
+    "Role",
+    "RoleBinding",
+    "RuntimeClass",
+    "Secret",
+    "ServiceAccount",
+    "StorageClass",
+    "ValidatingWebhookConfiguration",
+];
+
+impl Rules {
+    /// Whether there is anything to wait for; looks at the object as it is wanted.
+    pub fn judges(self, wanted: &Value) -> bool {
+        match wanted["kind"].as_str().unwrap_or_default() {
+            "Job" => self.jobs,
+            "Service" => wanted["spec"]["type"] == "LoadBalancer",
+            "Deployment"
+            | "StatefulSet"
+            | "DaemonSet"
+            | "ReplicaSet"
+            | "Pod"
+            | "PersistentVolumeClaim"
+            | "CustomResourceDefinition" => true,
+            kind => !self.legacy && !AT_ONCE.contains(&kind),
+        }
+    }
+
+    /// Judges one object as the cluster shows it.
+    pub fn readiness(self, object: &Value) -> Readiness {
+        match readiness(object) {
+            Waiting(_) if self.legacy && object["kind"] == "Deployment" && has_enough(object) => Ready,
+            judged => judged,
+        }
+    }
+}
+
+/// As many pods of the new version are ready as a rolling update must keep.
+fn has_enough(deployment: &Value) -> bool {
+    let generation = &deployment["metadata"]["generation"];
+    let wanted = wanted(deployment);
+    let unavailable = &deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"];
+    let unavailable = match (unavailable.as_i64(), unavailable.as_str()) {
+        (Some(number), _) => number,
+        (None, Some(share)) => {
+            share.trim_end_matches('%').parse::<i64>().map_or(0, |share| wanted * share / 100)
+        }
+        (None, None) => 0,
+    };
+    deployment["status"]["observedGeneration"].as_i64() >= generation.as_i64()
+        && count(deployment, "updatedReplicas") > 0
+        && count(deployment, "readyReplicas") >= wanted - unavailable
 }
 
 fn count(object: &Value, field: &str) -> i64 {
@@ -179,6 +255,15 @@ fn service(object: &Value) -> Readiness {
     }
 }
 
+fn definition(object: &Value) -> Readiness {
+    let is = |name, status: &str| condition(object, name).filter(|condition| condition["status"] == status);
+    match (is("NamesAccepted", "False"), is("Established", "True")) {
+        (Some(refused), _) => Failed(message(refused)),
+        (None, Some(_)) => Ready,
+        (None, None) => Waiting("it is not established yet".into()),
+    }
+}
+
 fn conditions(object: &Value) -> Readiness {
     let set = |name, status: &str| condition(object, name).filter(|condition| condition["status"] == status);
     if let Some(stalled) = set("Stalled", "True") {
@@ -251,6 +336,21 @@ mod tests {
             json!({ "conditions": [condition] }),
             Failed("BackoffLimitExceeded".into()),
         );
+    }
+
+    #[test]
+    fn an_older_wait_is_content_with_fewer_pods() {
+        let object = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "generation": 1 },
+            "spec": { "replicas": 4, "strategy": { "rollingUpdate": { "maxUnavailable": "25%" } } },
+            "status": { "observedGeneration": 1, "replicas": 4, "updatedReplicas": 4, "readyReplicas": 3, "availableReplicas": 3 } });
+        assert_eq!(Rules { legacy: true, jobs: false }.readiness(&object), Ready);
+        assert_eq!(Rules::default().readiness(&object), Waiting("3 of 4 ready".into()));
+    }
+
+    #[test]
+    fn jobs_are_waited_for_only_when_asked() {
+        let job = json!({ "kind": "Job" });
+        assert!(!Rules::default().judges(&job) && Rules { jobs: true, legacy: false }.judges(&job));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Source of the format: `pkg/release/v1` and `pkg/storage/driver` of helm.sh/helm/v4. Fields that we do not use are
 //! carried along untouched.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
 use base64::Engine;
@@ -22,10 +23,10 @@ pub struct Release {
     pub name: String,
     pub info: Info,
     /// The chart as Helm serialises it; kept whole so that Helm can upgrade and roll back.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     pub chart: Value,
     /// What the user set on top of the chart's values.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_nothing")]
     pub config: Value,
     #[serde(default)]
     pub manifest: String,
@@ -37,6 +38,9 @@ pub struct Release {
     /// `ssa` or `csa`; empty means `csa`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub apply_method: String,
+    /// What the user labelled the release with. Stored as labels of the Secret, and only there.
+    #[serde(skip)]
+    pub labels: BTreeMap<String, String>,
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
@@ -60,6 +64,11 @@ pub struct Info {
     pub notes: String,
     #[serde(flatten)]
     pub other: Map<String, Value>,
+}
+
+/// Helm leaves out an empty map.
+fn is_nothing(values: &Value) -> bool {
+    values.is_null() || values.as_object().is_some_and(Map::is_empty)
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -119,13 +128,36 @@ pub struct Hook {
     /// `pre-install`, `post-upgrade`, `test`, ...
     #[serde(default)]
     pub events: Vec<String>,
+    #[serde(default)]
+    pub last_run: LastRun,
     #[serde(default, skip_serializing_if = "is_no_weight")]
     pub weight: i64,
     /// `before-hook-creation` when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub delete_policies: Vec<String>,
+    /// When the output is shown although nothing went wrong, or because something did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub output_log_policies: Vec<String>,
     #[serde(flatten)]
     pub other: Map<String, Value>,
+}
+
+impl Hook {
+    pub fn runs_at(&self, event: &str) -> bool {
+        self.events.iter().any(|name| name == event)
+    }
+}
+
+/// How the last execution of a hook went. Times are RFC 3339 and empty until they are known.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRun {
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub started_at: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub completed_at: String,
+    /// `Running`, `Succeeded`, `Failed`, `Unknown`; empty before the first run.
+    #[serde(default)]
+    pub phase: String,
 }
 
 fn is_no_weight(weight: &i64) -> bool {
@@ -133,6 +165,16 @@ fn is_no_weight(weight: &i64) -> bool {
 }
 
 impl Release {
+    /// Whether the objects are applied by the server; a release without a note is of Helm 3 and is not.
+    pub fn is_applied_by_server(&self) -> bool {
+        self.apply_method == "ssa"
+    }
+
+    /// A field of the chart's `Chart.yaml`, empty when it has none.
+    pub fn chart_field(&self, name: &str) -> &str {
+        self.chart["metadata"][name].as_str().unwrap_or_default()
+    }
+
     /// As it stands in `data.release`, before the API's own base64.
     pub fn encode(&self) -> std::io::Result<Vec<u8>> {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::best());

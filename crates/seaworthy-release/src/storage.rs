@@ -12,6 +12,12 @@ use crate::error::{Error, Result, Tried};
 use crate::record::Release;
 
 const SECRET_TYPE: &str = "helm.sh/release.v1";
+/// Labels that are ours and Helm's; every other one is the user's.
+pub(crate) const SYSTEM_LABELS: [&str; 6] = ["name", "owner", "status", "version", "createdAt", "modifiedAt"];
+/// What the API takes as one Secret.
+const MAX_SECRET_BYTES: usize = 1 << 20;
+/// Revisions asked for at once: each may be a megabyte.
+const PAGE: u32 = 25;
 
 #[derive(Clone)]
 pub(crate) struct Storage {
@@ -23,21 +29,34 @@ impl Storage {
         Self { secrets: Api::namespaced(client, namespace) }
     }
 
+    /// Reads the releases of all namespaces; cannot store any.
+    pub fn everywhere(client: Client) -> Self {
+        Self { secrets: Api::all(client) }
+    }
+
     /// All revisions of `release`, oldest first.
     pub async fn history(&self, release: &str) -> Result<Vec<Release>> {
         self.list(release, &format!("owner=helm,name={release}")).await
     }
 
-    /// Every revision of every release of the namespace.
+    /// Every revision of every release.
     pub async fn all(&self) -> Result<Vec<Release>> {
         self.list("*", "owner=helm").await
     }
 
     async fn list(&self, release: &str, selector: &str) -> Result<Vec<Release>> {
-        let found = self.secrets.list(&ListParams::default().labels(selector)).await;
-        let found = found.tried(|| "list the stored revisions".into())?;
-        let mut releases =
-            found.items.iter().map(|secret| read(release, secret)).collect::<Result<Vec<_>>>()?;
+        let mut releases = Vec::new();
+        let mut params = ListParams::default().labels(selector).limit(PAGE);
+        loop {
+            let page = self.secrets.list(&params).await.tried(|| "list the stored revisions".into())?;
+            for secret in &page.items {
+                releases.push(read(release, secret)?);
+            }
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params = params.continue_token(&token),
+                None => break,
+            }
+        }
         releases.sort_by_key(|release| release.version);
         Ok(releases)
     }
@@ -45,10 +64,14 @@ impl Storage {
     /// Stores a new revision.
     pub async fn create(&self, release: &Release) -> Result<()> {
         let secret = write(release, None)?;
-        let created = self.secrets.create(&PostParams::default(), &secret).await;
-        created
-            .map(drop)
-            .tried(|| format!("store revision {} of release `{}`", release.version, release.name))
+        match self.secrets.create(&PostParams::default(), &secret).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                Err(Error::NoNamespace { namespace: release.namespace.clone() })
+            }
+            created => created
+                .map(drop)
+                .tried(|| format!("store revision {} of release `{}`", release.version, release.name)),
+        }
     }
 
     /// Replaces a stored revision. When it was created is kept.
@@ -81,14 +104,27 @@ fn read(release: &str, secret: &Secret) -> Result<Release> {
         reason: format!("`{}`: {reason}", secret.name_any()),
     };
     let stored = stored.ok_or_else(|| broken("it has no key `release`".into()))?;
-    Release::decode(&stored.0).map_err(|error| broken(error.to_string()))
+    let mut read = Release::decode(&stored.0).map_err(|error| broken(error.to_string()))?;
+    read.labels = secret.labels().clone();
+    read.labels.retain(|key, _| !SYSTEM_LABELS.contains(&key.as_str()));
+    Ok(read)
 }
 
 fn write(release: &Release, stored: Option<&BTreeMap<String, String>>) -> Result<Secret> {
     let data = release
         .encode()
         .map_err(|error| Error::Record { release: release.name.clone(), reason: error.to_string() })?;
-    let mut labels = stored.cloned().unwrap_or_default();
+    if data.len() > MAX_SECRET_BYTES {
+        return Err(Error::TooLarge {
+            release: release.name.clone(),
+            bytes: data.len(),
+            limit: MAX_SECRET_BYTES,
+        });
+    }
+    let mut labels = release.labels.clone();
+    if let Some(created) = stored.and_then(|stored| stored.get("createdAt")) {
+        labels.insert("createdAt".into(), created.clone());
+    }
     let stamp = if stored.is_some() { "modifiedAt" } else { "createdAt" };
     labels.insert(stamp.into(), Timestamp::now().as_second().to_string());
     labels.insert("name".into(), release.name.clone());

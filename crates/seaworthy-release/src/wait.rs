@@ -20,43 +20,20 @@ use crate::current::current_pods;
 use crate::diagnose::{Evidence, Trouble, evidence, trouble};
 use crate::error::{Error, Result};
 use crate::manifest::Object;
-use crate::ready::{Readiness, is_judged, readiness};
+use crate::progress::{Progress, Tell};
+use crate::ready::{Readiness, Rules};
 use crate::settle::{stuck, unsettled};
 
 /// Watches may break and come back; this is how long a broken one may keep us from looking at the clock.
 const TICK: Duration = Duration::from_millis(500);
-
-/// What an operation tells while it works.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Progress {
-    /// A revision was left unfinished by a process that is gone.
-    TookOver {
-        revision: u64,
-    },
-    Applying {
-        revision: u64,
-        objects: usize,
-    },
-    /// An object became ready.
-    Ready {
-        object: String,
-    },
-    /// What is waited for now, with the reason; sent when it changes.
-    Waiting {
-        objects: Vec<(String, String)>,
-    },
-    RollingBack {
-        to: u64,
-    },
-}
 
 /// An object that is not ready, and everything known about why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotReady {
     /// `Deployment/backend`.
     pub object: String,
-    /// The template it came from.
-    pub source_file: String,
+    /// The template it came from, with its line where that is known: `todo/templates/web.yaml:3`.
+    pub place: String,
     pub why: String,
     /// The pod that tells most, and what is wrong with it.
     pub pod: Option<String>,
@@ -64,9 +41,22 @@ pub struct NotReady {
     pub last_log_lines: Vec<String>,
 }
 
+impl NotReady {
+    pub(crate) fn plain(object: &Object, why: String) -> Self {
+        Self {
+            object: object.title(),
+            place: object.place(),
+            why,
+            pod: None,
+            last_event: None,
+            last_log_lines: Vec::new(),
+        }
+    }
+}
+
 impl std::fmt::Display for NotReady {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({}): {}", self.object, self.source_file, self.why)?;
+        write!(f, "{} ({}): {}", self.object, self.place, self.why)?;
         if let Some(pod) = &self.pod {
             write!(f, "\n      pod {pod}")?;
         }
@@ -83,6 +73,7 @@ impl std::fmt::Display for NotReady {
 /// What the watches have shown so far.
 struct View<'a> {
     wanted: Vec<&'a Object>,
+    rules: Rules,
     /// The release's namespace, where objects are that name none.
     namespace: String,
     /// By kind, namespace and name.
@@ -103,20 +94,22 @@ enum Change {
 
 /// Waits at most `timeout` until all of `objects` are ready.
 pub(crate) async fn wait(
-    client: &Client,
     applier: &Applier,
-    namespace: &str,
     objects: &[Object],
+    rules: Rules,
     timeout: Duration,
-    progress: &mut (dyn FnMut(Progress) + Send),
+    progress: Tell<'_>,
 ) -> Result<()> {
-    let wanted: Vec<&Object> = objects.iter().filter(|object| is_judged(object.kind())).collect();
+    let is_waited_for = |object: &&Object| !object.name().is_empty() && rules.judges(&object.value);
+    let wanted: Vec<&Object> = objects.iter().filter(is_waited_for).collect();
     if wanted.is_empty() {
         return Ok(());
     }
+    let (client, namespace) = (&applier.client, applier.namespace.as_str());
     let mut changes = watch(client, applier, namespace, &wanted).await?;
     let mut view = View {
         wanted,
+        rules,
         namespace: namespace.to_owned(),
         seen: BTreeMap::new(),
         replica_sets: BTreeMap::new(),
@@ -159,13 +152,13 @@ async fn watch(client: &Client, applier: &Applier, namespace: &str, wanted: &[&O
     let mut changes = SelectAll::new();
     let mut watched: Vec<(&str, &str)> = Vec::new();
     for object in wanted {
-        let of = (object.kind(), object.namespace().unwrap_or(namespace));
+        let (resource, is_namespaced) = applier.resource(object).await?;
+        let of = (object.kind(), if is_namespaced { object.namespace().unwrap_or(namespace) } else { "" });
         if watched.contains(&of) {
             continue;
         }
         watched.push(of);
-        let (resource, _) = applier.resource(object).await?;
-        let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), of.1, &resource);
+        let api = applier.api(object).await?;
         let (api_version, kind) = (resource.api_version.clone(), resource.kind.clone());
         let stream = watcher::watcher(api, watcher::Config::default()).filter_map(move |event| {
             let change = object_change(event, &api_version, &kind);
@@ -173,7 +166,11 @@ async fn watch(client: &Client, applier: &Applier, namespace: &str, wanted: &[&O
         });
         changes.push(stream.boxed());
     }
-    let mut namespaces: Vec<&str> = watched.iter().map(|(_, namespace)| *namespace).collect();
+    let has_pods = |kind: &str| {
+        matches!(kind, "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" | "Pod")
+    };
+    let with_pods = watched.iter().filter(|(kind, _)| has_pods(kind));
+    let mut namespaces: Vec<&str> = with_pods.map(|(_, namespace)| *namespace).collect();
     namespaces.sort_unstable();
     namespaces.dedup();
     for namespace in namespaces {
@@ -262,8 +259,10 @@ impl View<'_> {
     }
 
     fn shown(&self, object: &Object) -> Option<&Value> {
-        let namespace = self.namespace_of(object).to_owned();
-        self.seen.get(&(object.kind().to_owned(), namespace, object.name().to_owned()))
+        let key =
+            |namespace: &str| (object.kind().to_owned(), namespace.to_owned(), object.name().to_owned());
+        // Kinds without namespaces are seen without one, whatever the manifest says.
+        self.seen.get(&key(self.namespace_of(object))).or_else(|| self.seen.get(&key("")))
     }
 
     fn pending(&self) -> Vec<(&Object, Readiness)> {
@@ -273,8 +272,8 @@ impl View<'_> {
 
     fn judge(&self, object: &Object) -> Readiness {
         let Some(value) = self.shown(object) else { return Readiness::Waiting("not seen yet".into()) };
-        match (readiness(value), object.kind()) {
-            (Readiness::Ready, "Deployment" | "StatefulSet" | "DaemonSet") => {
+        match (self.rules.readiness(value), object.kind()) {
+            (Readiness::Ready, "Deployment" | "StatefulSet" | "DaemonSet") if !self.rules.legacy => {
                 let unsettled = unsettled(&self.pods_of(object, value), Timestamp::now());
                 unsettled.map_or(Readiness::Ready, Readiness::Waiting)
             }
@@ -342,7 +341,7 @@ impl View<'_> {
             };
             told.push(NotReady {
                 object: object.title(),
-                source_file: object.source_file.clone(),
+                place: object.place(),
                 why: self.told(object, state),
                 pod: trouble.map(|trouble| trouble.pod),
                 last_event: evidence.event,

@@ -1,13 +1,15 @@
 //! The command line: global options and the list of commands. Each command lives in its own file.
 
+use std::path::PathBuf;
+
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    completions, dependency, down, drydock, history, image, lint, logs, package, pull, push, registry,
-    rollback, show, status, template, up, verify,
+    completions, dependency, diff, down, drydock, get, history, image, install, lint, list, logs, package,
+    pull, push, registry, rollback, show, status, template, test, uninstall, up, upgrade, verify,
 };
-use crate::cx::Cx;
-use crate::failure::{EXIT_CODES, Failure, Outcome};
+use crate::cx::{Choice, Cx};
+use crate::failure::{EXIT_CODES, Failure, Kind, Outcome};
 use crate::home::Home;
 
 /// From a compose file to a running application on Kubernetes.
@@ -16,6 +18,12 @@ use crate::home::Home;
 ///   seaworthy status                 what runs, and what does not and why
 ///   seaworthy logs -f backend        follow a service
 ///   seaworthy down                   stop it, keep its data
+///
+/// Without a release's name a command is about the app of this folder's compose file. Any chart becomes a release of
+/// its own, which Helm understands, on drydock or on any cluster:
+///
+///   seaworthy install web ./chart    and upgrade, rollback, uninstall, test, diff
+///   seaworthy list -A                and history, status, get
 #[derive(Debug, Parser)]
 #[command(name = "seaworthy", version, verbatim_doc_comment, after_help = EXIT_CODES, propagate_version = true)]
 pub struct Cli {
@@ -29,10 +37,14 @@ pub struct Cli {
 #[derive(Debug, clap::Args)]
 struct Global {
     /// Context of your own kubeconfig to use instead of drydock
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, visible_alias = "kube-context", value_name = "NAME")]
     context: Option<String>,
 
-    /// Namespace; the app's name by default
+    /// Kubeconfig of the cluster to use instead of drydock
+    #[arg(long, global = true, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+
+    /// Namespace; the app's name by default, for other releases that of the context
     #[arg(short, long, global = true, value_name = "NAME")]
     namespace: Option<String>,
 
@@ -58,8 +70,15 @@ enum Command {
     Push(push::Push),
     Registry(registry::Registry),
     Verify(verify::Verify),
-    Rollback(rollback::Rollback),
+    Rollback(Box<rollback::Rollback>),
     History(history::History),
+    Install(Box<install::Install>),
+    Upgrade(Box<upgrade::Upgrade>),
+    Uninstall(uninstall::Uninstall),
+    List(list::List),
+    Get(get::Get),
+    Test(test::Test),
+    Diff(Box<diff::Diff>),
     Image(image::Image),
     Drydock(drydock::Drydock),
     Completions(completions::Completions),
@@ -67,8 +86,8 @@ enum Command {
 
 impl Cli {
     pub async fn run(self) -> Outcome {
-        let Global { context, namespace, quiet } = self.global;
-        let mut cx = Cx::new(Home::find()?, context, namespace, quiet);
+        let Global { context, kubeconfig, namespace, quiet } = self.global;
+        let mut cx = Cx::new(Home::find()?, Choice { kubeconfig, context }, namespace, quiet);
         let outcome = match self.command {
             Command::Up(command) => interruptible(Box::pin(command.run(&mut cx))).await,
             Command::Down(command) => interruptible(command.run(&mut cx)).await,
@@ -85,11 +104,21 @@ impl Cli {
             Command::Verify(command) => interruptible(Box::pin(command.run())).await,
             Command::Rollback(command) => interruptible(command.run(&mut cx)).await,
             Command::History(command) => interruptible(command.run(&mut cx)).await,
+            Command::Install(command) => interruptible(Box::pin(command.run(&mut cx))).await,
+            Command::Upgrade(command) => interruptible(Box::pin(command.run(&mut cx))).await,
+            Command::Uninstall(command) => interruptible(command.run(&mut cx)).await,
+            Command::List(command) => interruptible(command.run(&mut cx)).await,
+            Command::Get(command) => interruptible(command.run(&mut cx)).await,
+            Command::Test(command) => interruptible(command.run(&mut cx)).await,
+            Command::Diff(command) => interruptible(Box::pin(command.run(&mut cx))).await,
             Command::Image(command) => interruptible(command.run(&mut cx)).await,
             Command::Drydock(command) => command.run(&mut cx).await,
             Command::Completions(command) => command.run(&mut Cli::command()),
         };
         cx.progress.clear();
+        if outcome.as_ref().is_err_and(|failure| failure.kind == Kind::Interrupted) {
+            cx.leave().await;
+        }
         outcome
     }
 }

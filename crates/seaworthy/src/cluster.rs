@@ -9,41 +9,55 @@ use crate::failure::{Failure, Kind, Or};
 
 /// A client for the chosen cluster; starts drydock when that is the choice and it is not running.
 pub async fn start_or_connect(cx: &Cx) -> Result<Client, Failure> {
-    match &cx.context {
-        Some(context) => connect_context(context).await,
-        None => {
-            engine::start(cx).await?;
-            connect_drydock(cx).await
-        }
+    if cx.cluster.is_drydock() {
+        engine::start(cx).await?;
     }
+    client(config(cx).await?)
 }
 
 /// A client for the chosen cluster, which must be running.
 pub async fn connect(cx: &Cx) -> Result<Client, Failure> {
-    match &cx.context {
-        Some(context) => connect_context(context).await,
-        None if engine::is_running(cx)? => connect_drydock(cx).await,
-        None => Err(Failure::new(Kind::Cluster, anyhow::anyhow!("drydock is not running"))
-            .hint("`seaworthy up` or `seaworthy drydock start` starts it")),
+    Ok(connect_to_namespace(cx).await?.0)
+}
+
+/// The same, and the namespace for releases: the one asked for, else the context's.
+pub async fn connect_to_namespace(cx: &Cx) -> Result<(Client, String), Failure> {
+    if cx.cluster.is_drydock() && !engine::is_running(cx)? {
+        return Err(Failure::new(Kind::Cluster, anyhow::anyhow!("drydock is not running")).hint(
+            "`seaworthy drydock start` starts it; `--kubeconfig` and `--kube-context` choose another cluster",
+        ));
     }
+    let config = config(cx).await?;
+    let namespace = cx.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+    Ok((client(config)?, namespace))
 }
 
-async fn connect_drydock(cx: &Cx) -> Result<Client, Failure> {
-    let path = engine::kubeconfig_path(cx);
-    let config =
-        Kubeconfig::read_from(&path).or_fail(Kind::Cluster, format!("cannot read `{}`", path.display()))?;
-    client(config, KubeConfigOptions::default()).await
+/// The same for a command that may start drydock.
+pub async fn start_with_namespace(cx: &Cx) -> Result<(Client, String), Failure> {
+    if cx.cluster.is_drydock() {
+        engine::start(cx).await?;
+    }
+    connect_to_namespace(cx).await
 }
 
-async fn connect_context(context: &str) -> Result<Client, Failure> {
-    let config = Kubeconfig::read().or_fail(Kind::Cluster, "cannot read your kubeconfig")?;
-    client(config, KubeConfigOptions { context: Some(context.to_owned()), ..Default::default() }).await
+async fn config(cx: &Cx) -> Result<Config, Failure> {
+    let path = match &cx.cluster.kubeconfig {
+        Some(path) => Some(path.clone()),
+        None if cx.cluster.is_drydock() => Some(engine::kubeconfig_path(cx)),
+        None => None,
+    };
+    let kubeconfig = match &path {
+        Some(path) => Kubeconfig::read_from(path)
+            .or_fail(Kind::Cluster, format!("cannot read the kubeconfig `{}`", path.display()))?,
+        None => Kubeconfig::read().or_fail(Kind::Cluster, "cannot read your kubeconfig")?,
+    };
+    let options = KubeConfigOptions { context: cx.cluster.context.clone(), ..Default::default() };
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+    config.or_fail(Kind::Cluster, "the kubeconfig cannot be used")
 }
 
-async fn client(config: Kubeconfig, options: KubeConfigOptions) -> Result<Client, Failure> {
+fn client(config: Config) -> Result<Client, Failure> {
     // A second installation is harmless: the first provider stays.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let config = Config::from_custom_kubeconfig(config, &options).await;
-    let config = config.or_fail(Kind::Cluster, "the kubeconfig cannot be used")?;
     Client::try_from(config).or_fail(Kind::Cluster, "cannot connect to the cluster")
 }

@@ -1,26 +1,64 @@
 //! What every command is handed: the state folder, what the person asked for globally, and a way to print.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use seaworthy_release::{Progress as Told, Releases};
 
 use crate::home::Home;
+use crate::printing;
 use crate::progress::Progress;
+
+/// How long an interrupted command may take to leave things in order.
+const LEAVING: Duration = Duration::from_secs(5);
+
+/// Which cluster a person chose. Nothing means drydock.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    pub kubeconfig: Option<PathBuf>,
+    pub context: Option<String>,
+}
+
+impl Choice {
+    pub fn is_drydock(&self) -> bool {
+        self.kubeconfig.is_none() && self.context.is_none()
+    }
+}
 
 /// Global choices. Data goes to stdout through `println!`; everything else goes through [`Cx::progress`].
 pub struct Cx {
     pub home: Home,
-    /// A context of the user's own kubeconfig; `None` means drydock.
-    pub context: Option<String>,
-    /// Overrides the namespace, which is the app's name by default.
+    pub cluster: Choice,
+    /// Overrides the namespace, which is the app's name by default, and the context's for a release.
     pub namespace: Option<String>,
     pub progress: Progress,
-    /// Nothing but data and errors is wanted.
+    /// Nothing but data is wanted.
     pub quiet: bool,
+    /// The release that is being changed, for Ctrl-C.
+    pub at_work: Option<(Releases, String)>,
 }
 
 impl Cx {
-    pub fn new(home: Home, context: Option<String>, namespace: Option<String>, quiet: bool) -> Self {
+    pub fn new(home: Home, cluster: Choice, namespace: Option<String>, quiet: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        Self { home, context, namespace, progress: Progress::new(terminal, quiet), quiet }
+        Self { home, cluster, namespace, progress: Progress::new(terminal, quiet), quiet, at_work: None }
+    }
+
+    /// Prints what an operation tells.
+    pub fn teller(&self) -> impl FnMut(Told) + Send + '_ {
+        |told| printing::progress::tell(&self.progress, told)
+    }
+
+    /// After Ctrl-C: records that the operation ended here, so that nobody waits for it, Helm included.
+    pub async fn leave(&mut self) {
+        let Some((releases, release)) = self.at_work.take() else { return };
+        self.progress.clear();
+        match tokio::time::timeout(LEAVING, releases.abandon(&release)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.progress.warn(format!("the interruption was not recorded: {error}")),
+            Err(_) => self.progress.warn("the interruption was not recorded: the cluster does not answer"),
+        }
     }
 
     /// The namespace of a chart that is no app of ours: as asked for, else Helm's.

@@ -14,6 +14,7 @@ Exit codes:
   4    an image could not be built, found or pulled
   5    the cluster cannot be reached or started
   6    the release failed, or is not ready in time
+  7    there are differences, and `diff --exit-code` was asked to say so
   130  interrupted";
 
 /// What a caller, or a script, can do something about.
@@ -24,6 +25,7 @@ pub enum Kind {
     Image = 4,
     Cluster = 5,
     Release = 6,
+    Differs = 7,
     Interrupted = 130,
 }
 
@@ -43,9 +45,8 @@ impl Failure {
     }
 
     pub fn interrupted() -> Self {
-        Self::new(Kind::Interrupted, anyhow::anyhow!("interrupted")).hint(
-            "nothing is lost: run the same command again to continue, or `seaworthy down` to stop the app",
-        )
+        Self::new(Kind::Interrupted, anyhow::anyhow!("interrupted"))
+            .hint("nothing is lost: run the same command again to continue")
     }
 
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -10,6 +10,7 @@ mod app_secret;
 mod chart_args;
 mod cli;
 mod cluster;
+mod cluster_view;
 mod commands;
 mod cx;
 mod engine;
@@ -17,8 +18,11 @@ mod failure;
 mod home;
 mod images;
 mod package;
+mod printing;
 mod progress;
 mod project;
+mod release_args;
+mod release_chart;
 mod table;
 
 fn main() -> ExitCode {

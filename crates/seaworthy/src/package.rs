@@ -7,8 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use seaworthy_app::App;
 use seaworthy_chart::ImageValue;
-use seaworthy_helm::{Chart, File, RenderOptions, Values};
-use seaworthy_release::{Package, record};
+use seaworthy_helm::{Chart, File, RenderOptions, Rendered, Values};
+use seaworthy_release::{Definition, Package, record};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Kind, Or};
@@ -77,13 +77,37 @@ pub fn render(chart: &Chart, values: Values, target: Target<'_>) -> Result<Packa
     }
     let rendered = seaworthy_helm::render(chart, &values, &options)
         .or_fail(Kind::Input, format!("cannot render the chart `{}`", chart.name()))?;
+    packed(rendered, values)
+}
+
+/// What a rendering is as a revision.
+pub fn packed(rendered: Rendered, values: Values) -> Result<Package, Failure> {
+    let mut templates = BTreeMap::new();
+    collect_templates(&rendered.chart, rendered.chart.name(), &mut templates);
+    let definition = |file: &File| Definition {
+        file: file.name.clone(),
+        text: String::from_utf8_lossy(&file.data).into_owned(),
+    };
     Ok(Package {
         manifest: rendered.manifest(),
         hooks: rendered.hooks.iter().map(hook).collect(),
+        templates,
+        definitions: rendered.crds.iter().map(definition).collect(),
         notes: rendered.notes,
         chart: stored(&rendered.chart)?,
         config: Value::Object(values),
     })
+}
+
+/// By the path under which manifests name them.
+fn collect_templates(chart: &Chart, path: &str, templates: &mut BTreeMap<String, String>) {
+    for file in &chart.templates {
+        let text = String::from_utf8_lossy(&file.data).into_owned();
+        templates.insert(format!("{path}/{}", file.name), text);
+    }
+    for subchart in &chart.dependencies {
+        collect_templates(subchart, &format!("{path}/charts/{}", subchart.name()), templates);
+    }
 }
 
 fn hook(hook: &seaworthy_helm::Hook) -> record::Hook {
@@ -95,15 +119,9 @@ fn hook(hook: &seaworthy_helm::Hook) -> record::Hook {
         events: hook.events.iter().map(|event| event.as_str().to_owned()).collect(),
         weight: hook.weight,
         delete_policies: hook.delete_policies.clone(),
-        other: log_policies(hook),
-    }
-}
-
-/// What Helm keeps of a hook and we do not use ourselves.
-fn log_policies(hook: &seaworthy_helm::Hook) -> Values {
-    match hook.output_log_policies.is_empty() {
-        true => Values::new(),
-        false => Values::from_iter([("output_log_policies".to_owned(), json!(hook.output_log_policies))]),
+        output_log_policies: hook.output_log_policies.clone(),
+        last_run: record::LastRun::default(),
+        other: Values::new(),
     }
 }
 

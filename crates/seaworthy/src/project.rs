@@ -97,8 +97,8 @@ pub fn service_of(pod: &Pod) -> Option<&str> {
 
 /// Where a host of an Ingress answers: on drydock's own port, elsewhere on the usual one.
 pub fn url(cx: &Cx, host: &str) -> Result<String, Failure> {
-    Ok(match &cx.context {
-        Some(_) => format!("http://{host}"),
-        None => format!("http://{host}:{}", engine::http_port(cx)?),
+    Ok(match cx.cluster.is_drydock() {
+        false => format!("http://{host}"),
+        true => format!("http://{host}:{}", engine::http_port(cx)?),
     })
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod, Secret};
 use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams};
-use seaworthy_release::{Error, Policy, Releases};
+use seaworthy_release::{Error, Releases, Removal};
 
 use crate::cluster;
 use crate::cx::Cx;
@@ -35,10 +35,11 @@ impl Down {
         let app = project::name(&self.project)?;
         let client = cluster::connect(cx).await?;
         let namespace = cx.namespace.clone().unwrap_or_else(|| app.clone());
-        let policy = Policy { timeout: Duration::from_secs(self.timeout), ..Policy::default() };
+        let removal = Removal { timeout: Duration::from_secs(self.timeout), ..Removal::default() };
         cx.progress.live(format!("stopping {app}"));
-        match Releases::new(client.clone(), &namespace).uninstall(&app, policy).await {
-            Ok(()) => {}
+        let releases = Releases::new(client.clone(), &namespace);
+        match releases.uninstall(&app, &removal, &mut cx.teller()).await {
+            Ok(_) => {}
             Err(Error::NoRelease { .. }) => cx.progress.step(&app, "was not installed"),
             Err(error) => return Err(Failure::new(Kind::Release, error)),
         }

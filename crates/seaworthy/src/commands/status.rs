@@ -5,22 +5,43 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::api::{Api, ListParams};
+use seaworthy_release::{Release, Releases, record};
 
 use crate::cluster;
 use crate::cx::Cx;
-use crate::failure::{Kind, Or, Outcome};
+use crate::failure::{Failure, Kind, Or, Outcome};
+use crate::printing::record::{Show, block, whole};
+use crate::printing::{self, Output, OutputArgs};
 use crate::project::{self, ProjectArgs};
 use crate::table;
 
-/// Show the services of the app, and why one is not ready
+/// Show how an app or a release stands, and why something is not ready
+///
+///   seaworthy status             the services of this folder's compose file
+///   seaworthy status web         release `web` and its objects
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub struct Status {
+    /// A release; the app of this folder without one
+    release: Option<String>,
+
     #[command(flatten)]
     project: ProjectArgs,
 
-    /// Print JSON instead of a table
+    /// Print the app's services as JSON
     #[arg(long)]
     json: bool,
+
+    /// An earlier revision of the release
+    #[arg(long, requires = "release", value_name = "NUMBER")]
+    revision: Option<u64>,
+
+    /// Only what is stored: do not look at the release's objects
+    #[arg(long, requires = "release")]
+    stored: bool,
+
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// What a person wants to know of one service.
@@ -38,6 +59,29 @@ struct Line {
 
 impl Status {
     pub async fn run(self, cx: &mut Cx) -> Outcome {
+        match &self.release {
+            Some(release) => self.of_release(cx, release).await,
+            None => self.of_app(cx).await,
+        }
+    }
+
+    async fn of_release(&self, cx: &mut Cx, name: &str) -> Outcome {
+        let (client, namespace) = cluster::connect_to_namespace(cx).await?;
+        let releases = Releases::new(client, namespace);
+        let failed = |error| Failure::new(Kind::Release, error);
+        let release = releases.get(name, self.revision).await.map_err(failed)?;
+        let looks = self.output.output == Output::Table && !self.stored;
+        let standing = match looks && release.info.status != record::Status::Uninstalled {
+            true => releases.standing(&release).await.map_err(failed)?,
+            false => Vec::new(),
+        };
+        let show = Show::default();
+        // The chart is left out, as Helm does: what was made of it is in the manifest.
+        let told = Release { chart: serde_json::Value::Null, ..whole(&release) };
+        printing::print(self.output.output, &told, || block(&release, show, &standing))
+    }
+
+    async fn of_app(&self, cx: &mut Cx) -> Outcome {
         let app = project::name(&self.project)?;
         let client = cluster::connect(cx).await?;
         let namespace = cx.namespace.clone().unwrap_or_else(|| app.clone());
@@ -47,7 +91,7 @@ impl Status {
         let ingresses = Api::<Ingress>::namespaced(client, &namespace).list(&labels).await;
         let ingresses = ingresses.or_fail(Kind::Cluster, format!("cannot list the ingresses of `{app}`"))?;
         let lines = lines(&pods.items);
-        if self.json {
+        if self.json || self.output.output == Output::Json {
             let text = serde_json::to_string_pretty(&lines).or_fail(Kind::Unexpected, "cannot print JSON")?;
             println!("{text}");
             return Ok(());

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use kube::Client;
 use seaworthy_app::App;
-use seaworthy_release::{Done, Error, Policy, Progress, Releases};
+use seaworthy_release::{Done, Error, Policy, Releases};
 
 use crate::cx::Cx;
 use crate::failure::{Failure, Kind, Or, Outcome};
@@ -73,8 +73,8 @@ impl Up {
             rollback_on_failure: !self.no_rollback,
             ..Policy::default()
         };
-        let mut tell = |progress: Progress| tell(cx, progress);
-        let done = releases.install_or_upgrade(&app.name, package, policy, &mut tell).await;
+        cx.at_work = Some((releases.clone(), app.name.clone()));
+        let done = releases.install_or_upgrade(&app.name, package, &policy, &mut cx.teller()).await;
         let done = done.map_err(|error| release_failure(app, error))?;
         finish(cx, app, &done, begun)
     }
@@ -90,10 +90,11 @@ async fn prepare_images(cx: &Cx, project: &project::Project) -> Result<Images, F
 
 async fn start_cluster(cx: &Cx) -> Result<Client, Failure> {
     let since = Instant::now();
-    let was_running = cx.context.is_none() && crate::engine::is_running(cx)?;
+    let was_running = cx.cluster.is_drydock() && crate::engine::is_running(cx)?;
     let client = cluster::start_or_connect(cx).await?;
-    match &cx.context {
+    match &cx.cluster.context {
         Some(context) => cx.progress.step("cluster", context),
+        None if !cx.cluster.is_drydock() => cx.progress.step("cluster", "of the kubeconfig"),
         None if was_running => cx.progress.step("cluster", "drydock"),
         None => cx.progress.timed("cluster", "drydock started", since),
     }
@@ -115,24 +116,6 @@ fn tell_chart(cx: &Cx, project: &project::Project, chart: &WrittenChart) {
         ));
     }
     chart.notes.iter().for_each(|note| cx.progress.step("", format!("note: {note}")));
-}
-
-fn tell(cx: &Cx, progress: Progress) {
-    match progress {
-        Progress::TookOver { revision } => {
-            cx.progress.warn(format!("revision {revision} was interrupted; taking over"))
-        }
-        Progress::Applying { revision, objects } => {
-            cx.progress.step("release", format!("revision {revision}: {objects} objects"))
-        }
-        Progress::Ready { object } => cx.progress.step("", format!("{object:<32} ready")),
-        Progress::Waiting { objects } => {
-            let told: Vec<String> =
-                objects.into_iter().map(|(object, why)| format!("{object}: {why}")).collect();
-            cx.progress.live(told.join("   "));
-        }
-        Progress::RollingBack { to } => cx.progress.warn(format!("rolling back to revision {to}")),
-    }
 }
 
 fn finish(cx: &Cx, app: &App, done: &Done, begun: Instant) -> Outcome {
