@@ -4,13 +4,14 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 
-use drydock_api::{Api, ApiConfig, NoNode, Pki};
+use drydock_api::{Api, ApiConfig, Pki};
 use drydock_store::Store;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::kubelet;
 use crate::target::Target;
+use crate::voices::Voices;
 
 /// A running engine without containers; ends when dropped.
 pub struct Cluster {
@@ -28,7 +29,9 @@ impl Cluster {
         let kubeconfig = folder.join("kubeconfig");
         pki.write_kubeconfig(&kubeconfig, &format!("https://127.0.0.1:{port}"))?;
         let config = ApiConfig { port, ..ApiConfig::default() };
-        let api = Api::new(config, store, pki.clone(), Arc::new(NoNode)).await?;
+        let voices = Arc::new(Voices::default());
+        let api = Api::new(config, store, pki.clone(), voices.clone()).await?;
+        voices.listen(api.client());
         let stop = CancellationToken::new();
         let (serving, tls, token) = (api.clone(), pki.server_tls()?, stop.clone());
         tokio::spawn(async move { serving.serve(listener, tls, token).await });

@@ -19,6 +19,7 @@ mod request;
 mod run;
 mod scenario;
 mod target;
+mod voices;
 
 pub use cluster::Cluster;
 pub use compare::{Difference, compare, textual};

@@ -18,6 +18,7 @@ mod interrupted;
 mod kubectl;
 mod leftovers;
 mod program;
+mod releases;
 mod revisions;
 mod survival;
 mod todo;

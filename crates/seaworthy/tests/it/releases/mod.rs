@@ -1,0 +1,14 @@
+//! Releases beside the real Helm: the same charts, the same cluster, both programs.
+//!
+//! The cluster is drydock's API and controllers in this process, with a node that pretends; no root is needed. Where
+//! Helm is missing, what needs it says so and does nothing; with `CI` set that is a failure.
+//!
+//! Start at [`port::Port`].
+
+mod better;
+mod both_ways;
+mod crds;
+mod interrupted;
+mod port;
+mod printed;
+mod ways;
