@@ -142,7 +142,6 @@ impl<'c> Search<'c> {
             || self.references.takes_whole(above)
             || self.schema_at(path).is_some()
             || self.schema_at(above).is_some_and(|schema| !above.is_empty() && is_open(schema))
-            || self.references.takes_some(above, &path[path.len() - 1])
     }
 
     fn unused(&self, values: &Values, path: &mut Vec<String>, found: &mut Vec<Unused>) {
@@ -151,9 +150,7 @@ impl<'c> Search<'c> {
                 continue;
             }
             path.push(key.clone());
-            let read = self.references.mentions(path)
-                || self.references.takes_whole(path)
-                || self.references.takes_some(&path[..path.len() - 1], key);
+            let read = self.references.mentions(path) || self.references.takes_whole(path);
             match value {
                 _ if !read => found.push(Unused { path: path.clone() }),
                 Json::Object(inner) if !self.references.takes_whole(path) => self.unused(inner, path, found),
@@ -263,15 +260,10 @@ mod tests {
     }
 
     #[test]
-    fn inside_with_the_names_of_the_block_are_known() {
-        let template = "{{ with .Values.probe }}{{ .path }}{{ .port }}{{ end }}";
+    fn a_block_of_with_may_hand_on_everything_it_opens() {
+        let template = "{{ with .Values.probe }}{{ toYaml . }}{{ end }}";
         check("probe: {}\n", template, serde_json::json!({"probe": {"port": 1}}), &[]);
-        check(
-            "probe: {}\n",
-            template,
-            serde_json::json!({"probe": {"prot": 1}}),
-            &["value `probe.prot` is not known to the chart `web`"],
-        );
+        assert_eq!(unused_values(&chart("probe: {path: /, port: 1}\n", template)), []);
     }
 
     #[test]

@@ -7,12 +7,10 @@ use crate::chart::Chart;
 /// How a path is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Use {
-    /// Printed, ranged over or handed on: everything below it counts.
+    /// Printed, opened by `with`, ranged over or handed on: everything below it counts.
     Whole,
     /// Looked at by `if`, `not`, `and`...: says nothing of what is below.
     Test,
-    /// Opened by `with`: names in the block count.
-    Opened,
 }
 
 /// What the templates of a chart mention.
@@ -21,8 +19,6 @@ pub(super) struct References {
     paths: BTreeSet<(Vec<String>, Use)>,
     /// `.Values` itself is handed on somewhere.
     pub everything: bool,
-    /// Every name after a dot, for blocks of `with`.
-    names: BTreeSet<String>,
 }
 
 impl References {
@@ -46,7 +42,6 @@ impl References {
     }
 
     fn read(&mut self, text: &str) {
-        self.read_names(text);
         let mut rest = text;
         let mut before = String::new();
         while let Some(at) = rest.find(".Values") {
@@ -68,15 +63,6 @@ impl References {
         }
     }
 
-    fn read_names(&mut self, text: &str) {
-        for part in text.split('.').skip(1) {
-            let name: String = part.chars().take_while(|c| is_word(*c)).collect();
-            if !name.is_empty() {
-                self.names.insert(name);
-            }
-        }
-    }
-
     /// The path or something below it is mentioned.
     pub fn mentions(&self, path: &[String]) -> bool {
         self.paths.iter().any(|(known, _)| known.starts_with(path))
@@ -85,13 +71,6 @@ impl References {
     /// The path or something above it is taken whole.
     pub fn takes_whole(&self, path: &[String]) -> bool {
         (1..=path.len()).any(|length| self.paths.contains(&(path[..length].to_vec(), Use::Whole)))
-    }
-
-    /// A map above is opened by a block, and the name is mentioned somewhere.
-    pub fn takes_some(&self, above: &[String], name: &str) -> bool {
-        let opened =
-            (1..=above.len()).any(|length| self.paths.contains(&(above[..length].to_vec(), Use::Opened)));
-        opened && self.names.contains(name)
     }
 
     /// Names that are mentioned right below a path.
@@ -136,7 +115,6 @@ fn use_of(before: &str) -> Use {
     let last = before.rsplit(|c: char| c.is_whitespace() || c == '(').next().unwrap_or_default();
     let first = before.trim_start_matches('-').split_whitespace().next().unwrap_or_default();
     match (first, last) {
-        (_, "with") => Use::Opened,
         (_, "if" | "not" | "and" | "or" | "empty" | "eq" | "ne" | "kindIs" | "hasKey") => Use::Test,
         ("if", _) => Use::Test,
         ("else", _) if before.contains(" if") => Use::Test,
