@@ -210,7 +210,9 @@ fn loaded(
 /// The server's processes; a script that started them does not count.
 fn family(server: &Server) -> anyhow::Result<Vec<u32>> {
     let pid = server.0.id();
-    let is_script = |pid: u32| Ok(fs::read_to_string(format!("/proc/{pid}/comm"))?.trim() == "bash");
+    let is_script = |pid: u32| -> anyhow::Result<bool> {
+        Ok(fs::read_to_string(format!("/proc/{pid}/comm"))?.trim() == "bash")
+    };
     let mut family = Vec::new();
     for pid in std::iter::once(pid).chain(children(pid)) {
         if !is_script(pid).with_context(|| format!("process {pid} of the server has ended"))? {
