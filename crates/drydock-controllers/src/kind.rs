@@ -97,10 +97,6 @@ impl WriteError {
         WriteError { verb, what, source }
     }
 
-    pub fn is_conflict(&self) -> bool {
-        self.reason_is(kube::core::response::reason::CONFLICT)
-    }
-
     pub fn is_not_found(&self) -> bool {
         self.reason_is(kube::core::response::reason::NOT_FOUND)
     }

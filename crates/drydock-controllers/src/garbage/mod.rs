@@ -87,13 +87,28 @@ async fn act(cx: &Cx, node: &Node, plan: Plan) -> Result<(), WriteError> {
     }
 }
 
+/// Deletes what still has the owners that the plan was made for: an object may have been cut loose, and its owner gone,
+/// before the graph has heard of the first.
 async fn delete(cx: &Cx, node: &Node, policy: PropagationPolicy) -> Result<(), WriteError> {
+    let api = api(cx, &node.served, &node.key);
+    let current = match api.get_metadata_opt(&node.key.name).await {
+        Ok(Some(current)) => current.metadata,
+        Ok(None) => return Ok(()),
+        Err(source) => return Err(WriteError::new("read", node.to_string(), source)),
+    };
+    let uids = |owners: &[OwnerReference]| owners.iter().map(|owner| owner.uid.clone()).collect::<Vec<_>>();
+    let owners = current.owner_references.as_deref().unwrap_or_default();
+    if current.uid.as_deref() != Some(&node.uid) || uids(owners) != uids(&node.owners) {
+        return Ok(());
+    }
+    let preconditions =
+        Preconditions { uid: Some(node.uid.clone()), resource_version: current.resource_version };
     let params = DeleteParams {
         propagation_policy: Some(policy),
-        preconditions: Some(Preconditions { uid: Some(node.uid.clone()), resource_version: None }),
+        preconditions: Some(preconditions),
         ..DeleteParams::default()
     };
-    let deleted = api(cx, &node.served, &node.key).delete(&node.key.name, &params).await;
+    let deleted = api.delete(&node.key.name, &params).await;
     tolerate_gone(deleted.map(drop), "delete", node)
 }
 
@@ -138,8 +153,8 @@ async fn edit(
 fn tolerate_gone(outcome: kube::Result<()>, verb: &'static str, node: &Node) -> Result<(), WriteError> {
     let Err(source) = outcome else { return Ok(()) };
     let error = WriteError::new(verb, node.to_string(), source);
-    // A conflict on delete means another object took the name: ours is gone just the same.
-    if error.is_not_found() || (verb == "delete" && error.is_conflict()) { Ok(()) } else { Err(error) }
+    // A conflict means that the object changed meanwhile: it is looked at again.
+    if error.is_not_found() { Ok(()) } else { Err(error) }
 }
 
 fn api(cx: &Cx, served: &Served, key: &Key) -> Api<DynamicObject> {
