@@ -52,7 +52,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "seaworthy-repo",
         ],
     ),
-    ("xtask", &["seaworthy-image"]),
+    ("xtask", &["seaworthy-helm", "seaworthy-image"]),
 ];
 
 /// Marks of unfinished work. Written so that this list does not find itself.
