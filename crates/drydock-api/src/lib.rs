@@ -15,6 +15,7 @@ mod certificates;
 mod counts;
 mod custom;
 mod discovery;
+mod endpoint;
 mod expiry;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -26,6 +27,7 @@ pub mod node;
 mod openapi;
 pub mod patch;
 pub mod pki;
+mod proxy;
 mod renewal;
 mod request;
 mod resource;

@@ -11,6 +11,9 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::meta;
 
 pub use drydock_streams::{Duplex, Outcome, Reader, Session, Size, Writer};
 
@@ -20,6 +23,16 @@ pub struct PodRef {
     pub namespace: String,
     pub name: String,
     pub uid: String,
+}
+
+impl PodRef {
+    pub(crate) fn of(pod: &Value) -> Self {
+        Self {
+            namespace: meta::namespace(pod).to_owned(),
+            name: meta::name(pod).to_owned(),
+            uid: meta::uid(pod).to_owned(),
+        }
+    }
 }
 
 /// As the query of `pods/NAME/log` says it.

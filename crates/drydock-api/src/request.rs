@@ -27,6 +27,8 @@ pub struct ResourcePath {
     pub subresource: String,
     /// The legacy `/watch/` form.
     pub legacy_watch: bool,
+    /// What stands behind `/proxy`, as it was sent: empty, or a path with its slash.
+    pub proxied: String,
 }
 
 impl Target {
@@ -65,10 +67,25 @@ impl Target {
                 (found.plural, found.name) = ((*plural).to_owned(), Some((*name).to_owned()));
                 found.subresource = (*subresource).to_owned();
             }
+            [plural @ ("pods" | "services" | "nodes"), name, "proxy", ..] if group.is_empty() => {
+                (found.plural, found.name) = ((*plural).to_owned(), Some((*name).to_owned()));
+                found.subresource = "proxy".to_owned();
+            }
             _ => return Err(ApiError::no_such_path()),
+        }
+        if found.is_proxy() {
+            found.proxied = behind(path, words.len() - rest.len() + 3).to_owned();
         }
         Ok(Self::Resource(found))
     }
+}
+
+/// What is left of a path behind this many segments, with its slash.
+fn behind(path: &str, segments: usize) -> &str {
+    (0..segments).fold(path, |path, _| {
+        let path = path.trim_start_matches('/');
+        path.find('/').map_or("", |end| &path[end..])
+    })
 }
 
 impl ResourcePath {
@@ -93,6 +110,13 @@ impl ResourcePath {
         self.group.is_empty()
             && self.plural == "pods"
             && matches!(self.subresource.as_str(), "exec" | "attach" | "portforward")
+    }
+
+    /// A request that is passed on to whatever listens in a pod, behind a Service or on a node.
+    pub fn is_proxy(&self) -> bool {
+        self.group.is_empty()
+            && self.subresource == "proxy"
+            && matches!(self.plural.as_str(), "pods" | "services" | "nodes")
     }
 
     pub fn is_long_running(&self, verb: &str) -> bool {
@@ -125,6 +149,12 @@ impl Query {
 
     pub fn all<'q>(&'q self, name: &'q str) -> impl Iterator<Item = &'q str> {
         self.pairs.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The query with one more parameter, which counts before others of its name.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.pairs.insert(0, (name.to_owned(), value.to_owned()));
+        self
     }
 
     pub fn is_true(&self, name: &str) -> bool {
@@ -195,6 +225,26 @@ mod tests {
     #[test]
     fn the_legacy_watch_form_is_a_watch() {
         check("GET", "/api/v1/watch/namespaces/a/pods/x", "watch /v1 pods a/x/");
+    }
+
+    #[track_caller]
+    fn check_proxied(path: &str, name: &str, proxied: &str) {
+        let Ok(Target::Resource(found)) = Target::parse(path) else { panic!("{path} names no object") };
+        assert_eq!((found.name(), found.proxied.as_str()), (name, proxied), "{path}");
+        assert_eq!(found.subresource, "proxy");
+    }
+
+    #[test]
+    fn what_stands_behind_a_proxy_is_kept_as_it_was_sent() {
+        check_proxied("/api/v1/namespaces/a/pods/web:80/proxy", "web:80", "");
+        check_proxied("/api/v1/namespaces/a/pods/web:80/proxy/", "web:80", "/");
+        check_proxied(
+            "/api/v1/namespaces/a/services/https:web:tls/proxy/a//b%2Fc/",
+            "https:web:tls",
+            "/a//b%2Fc/",
+        );
+        check_proxied("/api/v1/nodes/n/proxy/healthz", "n", "/healthz");
+        check_proxied("/api/v1/namespaces/proxy/pods/proxy/proxy/proxy", "proxy", "/proxy");
     }
 
     #[test]

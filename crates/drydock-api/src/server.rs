@@ -31,7 +31,7 @@ use crate::request::{Query, ResourcePath, Target};
 use crate::served::ServedKind;
 use crate::status::ApiError;
 use crate::wire::Wishes;
-use crate::{bootstrap, custom, discovery, expiry, metrics, openapi, renewal, resource, review, wire};
+use crate::{bootstrap, custom, discovery, expiry, metrics, openapi, proxy, renewal, resource, review, wire};
 
 /// Bounds and addresses of the API.
 #[derive(Debug, Clone)]
@@ -390,6 +390,12 @@ impl Server {
         if long_running {
             let upgrade = parts.extensions.remove::<OnUpgrade>();
             return resource::stream(cx, verb, permit, upgrade).await;
+        }
+        if path.is_proxy() {
+            let (user, headers) = (Arc::new(user), request.headers().clone());
+            let warnings = Warnings::default();
+            let cx = Cx { now: self.now(), server: self, user, path, kind, query, headers, warnings };
+            return Box::pin(proxy::answer(cx, verb, permit, request)).await;
         }
         // Boxed: the write path's state is large, and most of it is unused by most requests.
         let answer = Box::pin(resource::answer(&cx, verb, body));

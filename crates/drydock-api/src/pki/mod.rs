@@ -7,6 +7,7 @@
 //!
 //! `request` signs what others ask for; `der` writes it.
 
+mod anybody;
 mod der;
 pub mod request;
 
@@ -29,6 +30,8 @@ use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+pub(crate) use anybody::tls_of_anybody;
 
 use crate::auth::signer::Signer;
 

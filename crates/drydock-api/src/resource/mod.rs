@@ -133,7 +133,7 @@ impl Cx {
     }
 
     /// Namespaced kinds are written inside a namespace, cluster-wide ones never.
-    fn check_scope(&self, verb: &str) -> Result<(), ApiError> {
+    pub fn check_scope(&self, verb: &str) -> Result<(), ApiError> {
         let everywhere = matches!(verb, "list" | "watch");
         let fits = match &self.path.namespace {
             Some(_) => self.kind.is_namespaced(),

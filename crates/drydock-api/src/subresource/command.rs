@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{running, upgrade};
 use crate::meta;
-use crate::node::ExecOptions;
+use crate::node::{ExecOptions, PodRef};
 use crate::server::{Cx, Permit};
 use crate::status::ApiError;
 
@@ -75,7 +75,7 @@ fn options(cx: &Cx, act: Act, pod: &Value, container: String) -> ExecOptions {
 }
 
 fn start(cx: &Cx, act: Act, pod: &Value, options: ExecOptions) -> Start {
-    let (node, pod) = (cx.server.node.clone(), running::reference(pod));
+    let (node, pod) = (cx.server.node.clone(), PodRef::of(pod));
     Box::pin(async move {
         let (session, doing) = match act {
             Act::Exec => (node.exec(pod, options).await, "error executing command in container"),

@@ -11,6 +11,7 @@ use hyper::upgrade::OnUpgrade;
 
 use super::{running, upgrade};
 use crate::meta;
+use crate::node::PodRef;
 use crate::server::{Cx, Permit};
 use crate::status::ApiError;
 
@@ -34,7 +35,7 @@ pub(super) fn answer(
         let why = format!("pod not found (\"{}_{}\")", meta::name(&pod), meta::namespace(&pod));
         return Ok(upgrade::plain(StatusCode::INTERNAL_SERVER_ERROR, &why));
     }
-    let (node, reference) = (cx.server.node.clone(), running::reference(&pod));
+    let (node, reference) = (cx.server.node.clone(), PodRef::of(&pod));
     let about = About { pod: reference.name.clone(), uid: reference.uid.clone() };
     let connect: Connect = Arc::new(move |port| {
         let (node, reference) = (node.clone(), reference.clone());

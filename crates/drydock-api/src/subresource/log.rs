@@ -11,12 +11,12 @@ use serde_json::Value;
 
 use super::running;
 use crate::meta;
-use crate::node::{LogOptions, Output, Since};
+use crate::node::{LogOptions, Output, PodRef, Since};
 use crate::server::{Cx, Permit};
 use crate::status::ApiError;
 use crate::wire;
 
-pub(super) async fn answer(cx: Cx, permit: Permit) -> Result<Response<Body>, ApiError> {
+pub(crate) async fn answer(cx: Cx, permit: Permit) -> Result<Response<Body>, ApiError> {
     let pod = cx.load()?.value;
     let options = options(&cx, &pod)?;
     if running::check_assigned(&pod).is_err() {
@@ -25,7 +25,7 @@ pub(super) async fn answer(cx: Cx, permit: Permit) -> Result<Response<Body>, Api
         *nothing.status_mut() = StatusCode::NO_CONTENT;
         return Ok(nothing);
     }
-    let about = running::reference(&pod);
+    let about = PodRef::of(&pod);
     let log = cx.server.node.logs(about, options).await.map_err(|error| running::refusal(&cx, error))?;
     let log = log.take_until(cx.server.shutdown.clone().cancelled_owned()).inspect(move |_| {
         // Keeps the place among the streams in flight as long as the stream lives.

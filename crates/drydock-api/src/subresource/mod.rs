@@ -6,9 +6,9 @@
 mod command;
 mod ephemeral;
 mod forward;
-mod log;
+pub(crate) mod log;
 mod pod;
-mod running;
+pub(crate) mod running;
 mod scale;
 mod token;
 mod upgrade;
@@ -60,6 +60,7 @@ pub const EXTRAS: &[Extra] = &[
         )
     },
     extra("namespaces", "finalize", ("", "v1", "Namespace"), &["update"]),
+    extra("nodes", "proxy", ("", "v1", "NodeProxyOptions"), PROXIED),
     extra("pods", "attach", ("", "v1", "PodAttachOptions"), &["create", "get"]),
     extra("pods", "binding", ("", "v1", "Binding"), &["create"]),
     extra("pods", "ephemeralcontainers", ("", "v1", "Pod"), &["get", "patch", "update"]),
@@ -67,8 +68,13 @@ pub const EXTRAS: &[Extra] = &[
     extra("pods", "exec", ("", "v1", "PodExecOptions"), &["create", "get"]),
     extra("pods", "log", ("", "v1", "Pod"), &["get"]),
     extra("pods", "portforward", ("", "v1", "PodPortForwardOptions"), &["create", "get"]),
+    extra("pods", "proxy", ("", "v1", "PodProxyOptions"), PROXIED),
     extra("serviceaccounts", "token", ("authentication.k8s.io", "v1", "TokenRequest"), &["create"]),
+    extra("services", "proxy", ("", "v1", "ServiceProxyOptions"), PROXIED),
 ];
+
+/// See `proxy`: any method is passed on.
+const PROXIED: &[&str] = &["create", "delete", "get", "patch", "update"];
 
 pub(crate) async fn answer(cx: &Cx, verb: &str, body: Body) -> Result<Response<Body>, ApiError> {
     match (cx.kind.group(), cx.kind.plural(), cx.path.subresource.as_str(), verb) {

@@ -3,20 +3,12 @@
 use serde_json::Value;
 
 use crate::meta;
-use crate::node::{NodeError, PodRef};
+use crate::node::NodeError;
 use crate::server::Cx;
 use crate::status::ApiError;
 
 const LISTS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
 const STATUSES: [&str; 3] = ["initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"];
-
-pub(super) fn reference(pod: &Value) -> PodRef {
-    PodRef {
-        namespace: meta::namespace(pod).to_owned(),
-        name: meta::name(pod).to_owned(),
-        uid: meta::uid(pod).to_owned(),
-    }
-}
 
 /// The container a request names, or the only one there is.
 pub(super) fn container(cx: &Cx, pod: &Value) -> Result<String, ApiError> {
@@ -58,7 +50,7 @@ pub(super) fn check_assigned(pod: &Value) -> Result<(), ApiError> {
     }
 }
 
-pub(super) fn refusal(cx: &Cx, error: NodeError) -> ApiError {
+pub(crate) fn refusal(cx: &Cx, error: NodeError) -> ApiError {
     match error {
         NodeError::NotFound(why) => ApiError::not_found("", "pods", cx.path.name()).with_message(why),
         NodeError::BadRequest(why) => ApiError::bad_request(why),

@@ -9,10 +9,9 @@ use std::time::Duration;
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use drydock_store::List;
 use drydock_streams::Duplex;
 use http::header::{CONTENT_TYPE, HOST};
-use http::{Request, Uri};
+use http::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -20,9 +19,8 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::node::PodRef;
+use crate::endpoint;
 use crate::server::Server;
-use crate::stored;
 use crate::wire::body;
 
 /// Bytes of an answer at most.
@@ -139,37 +137,13 @@ async fn through_pod(
     name: &str,
     port: u16,
 ) -> Result<Box<dyn Duplex>, String> {
-    let entry = server.store.get(&format!("core/services/{namespace}/{name}"));
-    let entry = entry.ok_or_else(|| format!("service {name:?} not found"))?;
-    let service = stored::decode(&entry).map_err(|error| error.message)?.value;
-    let ports = service["spec"]["ports"].as_array().into_iter().flatten();
-    let wanted = ports.into_iter().find(|entry| entry["port"] == port);
-    let wanted = wanted.ok_or_else(|| format!("no service port {port} found for service {name:?}"))?;
-    let prefix = format!("discovery.k8s.io/endpointslices/{namespace}/");
-    let page =
-        server.store.list(List { prefix: &prefix, ..List::default() }).map_err(|error| error.to_string())?;
-    for item in page.items {
-        let slice = stored::decode(&item.entry).map_err(|error| error.message)?.value;
-        if slice["metadata"]["labels"]["kubernetes.io/service-name"] == name
-            && let Some((pod, port)) = ready_pod(&slice, wanted, namespace)
-        {
-            return server.node.port_forward(pod, port).await.map_err(|error| error.to_string());
-        }
-    }
-    Err(format!("no endpoints available for service {name:?}"))
-}
-
-fn ready_pod(slice: &Value, port: &Value, namespace: &str) -> Option<(PodRef, u16)> {
-    let mut ports = slice["ports"].as_array()?.iter();
-    let unnamed = |value: &Value| value.as_str().unwrap_or("").to_owned();
-    let found = ports.find(|entry| unnamed(&entry["name"]) == unnamed(&port["name"]))?;
-    let number = u16::try_from(found["port"].as_u64()?).ok()?;
-    let mut endpoints = slice["endpoints"].as_array()?.iter();
-    let ready = endpoints.find(|endpoint| {
-        endpoint["conditions"]["ready"] != false && endpoint["targetRef"]["kind"] == "Pod"
+    let found = endpoint::of_service(server, namespace, name, &port.to_string());
+    let endpoint = found.map_err(|error| match error.code {
+        StatusCode::NOT_FOUND => format!("service {name:?} not found"),
+        _ => error.message,
     })?;
-    let text = |key: &str| ready["targetRef"][key].as_str().unwrap_or("").to_owned();
-    Some((PodRef { namespace: namespace.to_owned(), name: text("name"), uid: text("uid") }, number))
+    let connected = server.node.port_forward(endpoint.pod, endpoint.port).await;
+    connected.map_err(|error| error.to_string())
 }
 
 /// The JSON patch of an answer, when it has one.

@@ -13,7 +13,7 @@ pub async fn create(world: &World, path: &str, object: Value) {
 }
 
 /// A service account `bot` that may list pods of `default`, and a token of it.
-async fn bot(world: &World) -> String {
+pub async fn bot(world: &World) -> String {
     create(world, "/api/v1/namespaces/default/serviceaccounts", json!({ "metadata": { "name": "bot" } }))
         .await;
     let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";

@@ -20,6 +20,7 @@ mod operators;
 mod pods;
 mod protobuf;
 mod recorded;
+mod proxying;
 mod restricted;
 mod rights;
 mod sealing;
