@@ -7,6 +7,7 @@
 //!
 //! Start at [`AuditLog::open`]; [`Story`] gathers what one request has to tell.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write as _};
 use std::net::IpAddr;
@@ -205,6 +206,10 @@ fn numbered(path: &Path, number: usize) -> PathBuf {
     name.into()
 }
 
+/// What admission adds to the event of a request. Travels as an extension of the answer.
+#[derive(Debug, Clone, Default)]
+pub struct Annotations(pub BTreeMap<String, String>);
+
 /// What is known of a request while it is being answered.
 #[derive(Debug)]
 pub struct Story {
@@ -221,6 +226,7 @@ pub struct Story {
     /// Whether roles allowed it; not decided when nobody was recognised.
     pub allowed: Option<bool>,
     pub long_running: bool,
+    annotations: Annotations,
 }
 
 impl Story {
@@ -237,6 +243,7 @@ impl Story {
             path: None,
             allowed: None,
             long_running: false,
+            annotations: Annotations::default(),
         }
     }
 
@@ -274,7 +281,8 @@ impl Story {
         }
         if let Some(allowed) = self.allowed {
             let decision = if allowed { "allow" } else { "forbid" };
-            event["annotations"] = json!({ "authorization.k8s.io/decision": decision });
+            event["annotations"] = json!(self.annotations.0);
+            event["annotations"]["authorization.k8s.io/decision"] = decision.into();
         }
         event
     }
@@ -296,6 +304,8 @@ impl<'a> Record<'a> {
             Ok(response) => (response.status(), None),
             Err(error) => (error.code, Some(error)),
         };
+        let told = outcome.as_ref().ok().and_then(|response| response.extensions().get::<Annotations>());
+        self.story.annotations = told.cloned().unwrap_or_default();
         if let Some(log) = self.log.take()
             && self.story.is_from_outside()
         {

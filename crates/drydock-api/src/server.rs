@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use crate::audit::{AuditConfig, AuditLog, Record, Story};
+use crate::audit::{Annotations, AuditConfig, AuditLog, Record, Story};
 use crate::auth::rbac::cache::PolicyCache;
 use crate::auth::token::TokenCache;
 use crate::auth::{self, Attributes, MASTERS, User};
@@ -138,15 +138,21 @@ pub(crate) struct Cx {
     pub warnings: Warnings,
 }
 
-/// What the client is told besides the answer. Clones share it.
+/// What is told besides the answer: warnings to the client, annotations to the audit log. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Warnings(Arc<std::sync::Mutex<Vec<String>>>);
+pub(crate) struct Warnings(Arc<std::sync::Mutex<Told>>);
+
+#[derive(Debug, Default)]
+struct Told {
+    warnings: Vec<String>,
+    annotations: Annotations,
+}
 
 impl Warnings {
     /// Adds a warning, once however often a write is tried.
     pub fn add(&self, warning: impl Into<String>) {
         let warning = warning.into();
-        let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let all = &mut self.told().warnings;
         if !all.contains(&warning) {
             all.push(warning);
         }
@@ -156,8 +162,18 @@ impl Warnings {
         warnings.into_iter().for_each(|warning| self.add(warning));
     }
 
-    pub fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    /// Adds to the event of the audit log; the last word on a key counts.
+    pub fn annotate(&self, key: &str, value: &str) {
+        self.told().annotations.0.insert(key.to_owned(), value.to_owned());
+    }
+
+    pub fn take(&self) -> (Vec<String>, Annotations) {
+        let Told { warnings, annotations } = std::mem::take(&mut *self.told());
+        (warnings, annotations)
+    }
+
+    fn told(&self) -> std::sync::MutexGuard<'_, Told> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -375,6 +391,12 @@ impl Server {
                 false => Ok(discovery::no_page()),
             };
         };
+        if path.is_proxy() {
+            let (user, headers) = (Arc::new(user), request.headers().clone());
+            let warnings = Warnings::default();
+            let cx = Cx { now: self.now(), server: self, user, path, kind, query, headers, warnings };
+            return Box::pin(proxy::answer(cx, verb, permit, request)).await;
+        }
         let (mut parts, body) = request.into_parts();
         let user = Arc::new(user);
         let cx = Cx {
@@ -390,12 +412,6 @@ impl Server {
         if long_running {
             let upgrade = parts.extensions.remove::<OnUpgrade>();
             return resource::stream(cx, verb, permit, upgrade).await;
-        }
-        if path.is_proxy() {
-            let (user, headers) = (Arc::new(user), request.headers().clone());
-            let warnings = Warnings::default();
-            let cx = Cx { now: self.now(), server: self, user, path, kind, query, headers, warnings };
-            return Box::pin(proxy::answer(cx, verb, permit, request)).await;
         }
         // Boxed: the write path's state is large, and most of it is unused by most requests.
         let answer = Box::pin(resource::answer(&cx, verb, body));

@@ -10,6 +10,7 @@ pub mod catalog;
 pub mod column;
 pub mod custom;
 pub mod field;
+pub mod podsecurity;
 pub mod quota;
 pub mod schedule;
 pub mod schema;

@@ -7,6 +7,7 @@ mod account;
 mod classes;
 mod lifecycle;
 mod limits;
+mod podsecurity;
 mod priority;
 pub(crate) mod quota;
 mod runtime;
@@ -27,6 +28,8 @@ struct Plugin {
     name: &'static str,
     /// Group (empty for core) and plural; `*` for every kind.
     kinds: &'static [(&'static str, &'static str)],
+    /// Doors to an object's specification that the plugin guards too; others it leaves alone.
+    subresources: &'static [&'static str],
     mutate: Option<Mutate>,
     validate: Option<Validate>,
 }
@@ -46,7 +49,7 @@ const fn mutating(
     kinds: &'static [(&'static str, &'static str)],
     mutate: Mutate,
 ) -> Plugin {
-    Plugin { name, kinds, mutate: Some(mutate), validate: None }
+    Plugin { name, kinds, subresources: &[], mutate: Some(mutate), validate: None }
 }
 
 const fn validating(
@@ -54,7 +57,7 @@ const fn validating(
     kinds: &'static [(&'static str, &'static str)],
     validate: Validate,
 ) -> Plugin {
-    Plugin { name, kinds, mutate: None, validate: Some(validate) }
+    Plugin { name, kinds, subresources: &[], mutate: None, validate: Some(validate) }
 }
 
 const PODS: &[(&str, &str)] = &[("", "pods")];
@@ -66,6 +69,7 @@ const CHAIN: &[Plugin] = &[
     Plugin {
         name: "LimitRanger",
         kinds: &[("", "pods"), ("", "persistentvolumeclaims")],
+        subresources: &["resize"],
         mutate: Some(limits::mutate),
         validate: Some(limits::validate),
     },
@@ -73,8 +77,16 @@ const CHAIN: &[Plugin] = &[
     Plugin {
         name: "Priority",
         kinds: &[("", "pods"), ("scheduling.k8s.io", "priorityclasses")],
+        subresources: &[],
         mutate: Some(priority::mutate),
         validate: Some(priority::validate),
+    },
+    Plugin {
+        name: "PodSecurity",
+        kinds: podsecurity::KINDS,
+        subresources: &["ephemeralcontainers", "resize"],
+        mutate: None,
+        validate: Some(podsecurity::validate),
     },
     mutating("DefaultTolerationSeconds", PODS, tolerations::tolerate_short_outages),
     mutating("DefaultStorageClass", CLAIMS, classes::default_storage_class),
@@ -84,12 +96,12 @@ const CHAIN: &[Plugin] = &[
     mutating("DefaultIngressClass", &[("networking.k8s.io", "ingresses")], classes::default_ingress_class),
 ];
 
-/// Plugins look at objects, not at what hangs below them.
+/// Most plugins look at whole objects, not at what comes through their subresources.
 fn plugins(cx: &Cx) -> impl Iterator<Item = &'static Plugin> + use<'_> {
-    let whole = cx.path.subresource.is_empty();
+    let door = cx.path.subresource.as_str();
     CHAIN
         .iter()
-        .filter(move |_| whole)
+        .filter(move |plugin| door.is_empty() || plugin.subresources.contains(&door))
         .filter(|plugin| plugin.kinds.iter().any(|(group, plural)| cx.kind.is(group, plural)))
 }
 

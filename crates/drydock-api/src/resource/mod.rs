@@ -35,11 +35,13 @@ pub(crate) async fn answer(cx: &Cx, verb: &str, body: Body) -> Result<Response<B
         cx.warnings.add(cx.kind.deprecation());
     }
     let outcome = dispatch(cx, verb, body).await;
-    let warnings = cx.warnings.take();
-    match outcome {
-        Ok(response) => Ok(wire::warn(response, &warnings)),
-        Err(error) => Err(error.with_warnings(warnings)),
-    }
+    let (warnings, annotations) = cx.warnings.take();
+    let mut response = match outcome {
+        Ok(response) => wire::warn(response, &warnings),
+        Err(error) => return Err(error.with_warnings(warnings)),
+    };
+    response.extensions_mut().insert(annotations);
+    Ok(response)
 }
 
 async fn dispatch(cx: &Cx, verb: &str, body: Body) -> Result<Response<Body>, ApiError> {

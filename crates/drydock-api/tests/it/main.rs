@@ -18,6 +18,8 @@ mod negotiation;
 mod openapi;
 mod operators;
 mod pods;
+mod podsecurity;
+mod policies;
 mod protobuf;
 mod recorded;
 mod proxying;
