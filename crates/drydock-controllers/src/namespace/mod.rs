@@ -1,9 +1,12 @@
 //! Empties a namespace that is being deleted, then lets it go.
 //!
 //! Reads: Namespace, the graph of all objects. Writes: deletes everything in the namespace,
-//! Namespace phase and `finalize`. Finalizes only after every kind was listed empty at the server.
+//! Namespace phase, conditions and `finalize`. Finalizes only after every kind was listed empty at the server.
+//! Pods go first: what they use stays until the last of them has ended.
 //!
-//! Start at [`reconcile`].
+//! Start at [`reconcile`]; what is said about the rest is decided in [`conditions`].
+
+mod conditions;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +15,9 @@ use k8s_openapi::api::core::v1::{Namespace, NamespaceStatus};
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, PostParams};
 
+use self::conditions::Left;
 use crate::controller::{Controller, Next};
-use crate::cx::Cx;
+use crate::cx::{Cx, time};
 use crate::garbage::Served;
 use crate::key::Key;
 use crate::kind::WriteError;
@@ -55,15 +59,37 @@ pub async fn reconcile(cx: &Cx, key: &Key) -> Result<Next, WriteError> {
     let namespace = mark_terminating(cx, namespace).await?;
     let kinds: Vec<Arc<Served>> = cx.graph.served().into_iter().filter(|served| served.namespaced).collect();
     // Counting first also makes every later change in the namespace wake us.
-    let left = cx.graph.count_and_watch(&key.name);
-    let left_at_server = delete_all(cx, &key.name, &kinds).await?;
-    if left_at_server == 0 {
+    let known = cx.graph.count_and_watch(&key.name);
+    let (pods, others): (Vec<_>, Vec<_>) = kinds.iter().partition(|served| is_pods(served));
+    let mut left = Left::default();
+    let mut failed = delete_all(cx, &key.name, &pods, &mut left).await;
+    if failed.is_none() && left.count() == 0 {
+        failed = delete_all(cx, &key.name, &others, &mut left).await;
+    }
+    let namespace = tell(cx, namespace, &left).await?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    if left.count() == 0 {
         finalize(cx, &namespace).await?;
         return Ok(Next::WaitForChange);
     }
-    tracing::debug!(namespace = %key, left, left_at_server, "namespace is not empty yet");
+    tracing::debug!(namespace = %key, known, left = left.count(), "namespace is not empty yet");
     // What the graph knows wakes us when it goes; only kinds outside it need a second look.
-    Ok(if left > 0 { Next::WaitForChange } else { Next::After(SECOND_LOOK) })
+    Ok(if known > 0 { Next::WaitForChange } else { Next::After(SECOND_LOOK) })
+}
+
+fn is_pods(served: &Served) -> bool {
+    served.resource.group.is_empty() && served.resource.plural == "pods"
+}
+
+/// Says in the namespace's status what is left of it.
+async fn tell(cx: &Cx, namespace: Arc<Namespace>, left: &Left) -> Result<Arc<Namespace>, WriteError> {
+    let old = namespace.status.clone().unwrap_or_default();
+    let known = old.conditions.as_deref().unwrap_or_default();
+    let Some(conditions) = left.conditions(known, time(cx.now())) else { return Ok(namespace) };
+    let status = NamespaceStatus { conditions: Some(conditions), ..old };
+    cx.kinds.namespaces.replace_status(&Namespace { status: Some(status), ..(*namespace).clone() }).await
 }
 
 fn finalizers(namespace: &Namespace) -> impl Iterator<Item = &String> {
@@ -80,35 +106,46 @@ async fn mark_terminating(cx: &Cx, namespace: Arc<Namespace>) -> Result<Arc<Name
     cx.kinds.namespaces.replace_status(&Namespace { status: Some(status), ..(*namespace).clone() }).await
 }
 
-/// Deletes what there is of each kind; returns how many objects remain for now.
-async fn delete_all(cx: &Cx, namespace: &str, kinds: &[Arc<Served>]) -> Result<usize, WriteError> {
-    let mut left = 0;
+/// Deletes what there is of each kind and notes what remains for now. A kind that fails does not keep others from
+/// going; the first failure is returned.
+async fn delete_all(cx: &Cx, namespace: &str, kinds: &[&Arc<Served>], left: &mut Left) -> Option<WriteError> {
+    let mut failed = None;
     for served in kinds {
-        let fail = |verb, source| {
-            WriteError::new(verb, format!("{} of namespace `{namespace}`", served.resource.plural), source)
-        };
-        let api = served.api(cx.client.clone(), namespace);
-        let everything = ListParams::default();
-        let listed = api.list_metadata(&everything).await.map_err(|source| fail("list", source))?.items;
-        if listed.is_empty() {
-            continue;
+        if let Err(error) = delete_kind(cx, namespace, served, left).await {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            left.note_error(cause.unwrap_or_else(|| error.to_string()));
+            failed = failed.or(Some(error));
         }
-        if served.deletes_collections {
-            let deleted = api.delete_collection(&DeleteParams::background(), &everything).await;
-            deleted.map_err(|source| fail("delete", source))?;
-        } else {
-            for object in listed.iter().filter(|object| !is_deleting(&object.metadata)) {
-                let name = object.metadata.name.clone().unwrap_or_default();
-                match api.delete(&name, &DeleteParams::background()).await {
-                    Err(source) if !is_gone(&source) => return Err(fail("delete", source)),
-                    _ => {}
-                }
+    }
+    failed
+}
+
+async fn delete_kind(cx: &Cx, namespace: &str, served: &Served, left: &mut Left) -> Result<(), WriteError> {
+    let fail = |verb, source| {
+        WriteError::new(verb, format!("{} of namespace `{namespace}`", served.resource.plural), source)
+    };
+    let api = served.api(cx.client.clone(), namespace);
+    let everything = ListParams::default();
+    let listed = api.list_metadata(&everything).await.map_err(|source| fail("list", source))?.items;
+    if listed.is_empty() {
+        return Ok(());
+    }
+    if served.deletes_collections {
+        let deleted = api.delete_collection(&DeleteParams::background(), &everything).await;
+        deleted.map_err(|source| fail("delete", source))?;
+    } else {
+        for object in listed.iter().filter(|object| !is_deleting(&object.metadata)) {
+            let name = object.metadata.name.clone().unwrap_or_default();
+            match api.delete(&name, &DeleteParams::background()).await {
+                Err(source) if !is_gone(&source) => return Err(fail("delete", source)),
+                _ => {}
             }
         }
-        let listed = api.list_metadata(&everything).await.map_err(|source| fail("list", source))?;
-        left += listed.items.len();
     }
-    Ok(left)
+    let listed = api.list_metadata(&everything).await.map_err(|source| fail("list", source))?;
+    let rest = listed.items.iter().map(|object| &object.metadata);
+    left.note(&served.resource.plural, &served.resource.group, rest);
+    Ok(())
 }
 
 fn is_gone(error: &kube::Error) -> bool {
