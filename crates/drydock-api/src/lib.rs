@@ -27,6 +27,7 @@ pub mod node;
 mod openapi;
 pub mod patch;
 pub mod pki;
+mod policy;
 mod proxy;
 mod renewal;
 mod request;

@@ -221,6 +221,18 @@ impl ApiError {
         error
     }
 
+    /// The refusal of an admission policy: worded as one, whatever reason the policy gives.
+    pub fn of_policy(kind: &ServedKind, name: &str, reason: &str, why: &str) -> Self {
+        let (code, reason) = match reason {
+            "Forbidden" => (StatusCode::FORBIDDEN, "Forbidden"),
+            "Unauthorized" => (StatusCode::UNAUTHORIZED, "Unauthorized"),
+            "RequestEntityTooLarge" => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
+            _ => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid"),
+        };
+        let refused = Self::forbidden(kind.group(), kind.plural(), name, why);
+        Self { code, reason, ..refused }.detail("causes", json!([{ "message": why }]))
+    }
+
     pub fn expired(message: impl Into<String>) -> Self {
         Self::new(StatusCode::GONE, "Expired", message)
     }

@@ -62,6 +62,8 @@ const CATALOG: &[KindSpec] = &[
     crate::apiservice::KIND,
     crate::customresourcedefinition::KIND,
     crate::mutatingwebhookconfiguration::KIND,
+    crate::validatingadmissionpolicy::KIND,
+    crate::validatingadmissionpolicybinding::KIND,
     crate::validatingwebhookconfiguration::KIND,
 ];
 

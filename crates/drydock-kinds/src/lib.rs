@@ -18,6 +18,7 @@ pub mod spec;
 pub mod zone;
 
 // What kinds share.
+mod admissionpolicy;
 mod cells;
 mod edit;
 mod meta;
@@ -84,12 +85,15 @@ mod serviceaccount;
 mod servicecidr;
 mod statefulset;
 mod storageclass;
+mod validatingadmissionpolicy;
+mod validatingadmissionpolicybinding;
 mod validatingwebhookconfiguration;
 mod volumeattachment;
 mod volumeattributesclass;
 
 pub use catalog::{by_api_version, by_kind, by_plural, catalog};
 pub use column::{Column, ColumnType};
+pub use custom::cel::free as expression;
 pub use custom::{CustomColumn, CustomKind};
 pub use field::{FieldError, FieldErrorKind, Path};
 pub use pod::template::matches as selector_matches;

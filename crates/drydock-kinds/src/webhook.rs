@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::admissionpolicy;
 use crate::edit::{each, fill, fill_at};
 use crate::field::{FieldError, Path};
 use crate::names;
@@ -68,10 +69,7 @@ fn one(webhook: &Value, path: &Path, errors: &mut Vec<FieldError>) {
         let why = "the timeout value must be between 1 and 30 seconds";
         errors.push(FieldError::invalid(&path.child("timeoutSeconds"), timeout, why));
     }
-    if !list(webhook, "/matchConditions").is_empty() {
-        let why = "drydock does not evaluate match conditions of webhooks yet";
-        errors.push(FieldError::forbidden(&path.child("matchConditions"), why));
-    }
+    errors.extend(admissionpolicy::conditions(webhook, &path.child("matchConditions"), false));
     client(&webhook["clientConfig"], &path.child("clientConfig"), errors);
 }
 

@@ -19,6 +19,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use self::target::Name;
 use crate::server::{Cx, Permit};
 use crate::status::ApiError;
+use crate::subresource;
 
 pub(crate) async fn answer(
     cx: Cx,
@@ -31,6 +32,7 @@ pub(crate) async fn answer(
         return Err(ApiError::method_not_allowed());
     }
     let name = Name::parse(&cx.path)?;
+    subresource::check_connection(&cx).await?;
     if cx.kind.is("", "nodes") {
         return node::answer(cx, &name, permit, request).await;
     }
@@ -39,7 +41,7 @@ pub(crate) async fn answer(
     if cx.path.proxied.is_empty() && !is_upgrade && is_read(request.method()) {
         return Ok(with_slash(&request));
     }
-    cx.server.node.check().map_err(|error| crate::subresource::running::refusal(&cx, error))?;
+    cx.server.node.check().map_err(|error| subresource::running::refusal(&cx, error))?;
     match is_upgrade {
         true => pass::upgrade(&cx, &target, permit, request).await,
         false => pass::request(&cx, &target, permit, request).await,

@@ -19,7 +19,7 @@ use crate::status::ApiError;
 use crate::stored::{self, Object};
 use crate::wire::body::Decoded;
 use crate::wire::fields::undecodable;
-use crate::{custom, meta, service_ip, webhook};
+use crate::{custom, meta, policy, service_ip, webhook};
 
 /// Kinds whose first write may carry a status, because the node that writes it has one from the start.
 const KEEPS_STATUS: &[&str] = &["nodes"];
@@ -208,6 +208,10 @@ pub(crate) async fn admit(
     }
     crate::admission::validate(cx, &new, old)?;
     webhook::validate(cx, &new, old, options.dry_run).await?;
+    policy::validate(
+        cx,
+        &Asked { operation: Operation::of(old), new: Some(&new), old, dry_run: options.dry_run },
+    )?;
     if to_main {
         cx.kind.warnings(&new).into_iter().for_each(|warning| cx.warnings.add(warning));
     }

@@ -11,8 +11,9 @@ use crate::resource::{MAX_RETRIES, read};
 use crate::server::Cx;
 use crate::status::{self, ApiError};
 use crate::stored::Object;
+use crate::webhook::matching::{Asked, Operation};
 use crate::wire::{self, body};
-use crate::{custom, meta, webhook};
+use crate::{custom, meta, policy, webhook};
 
 const FOREGROUND: &str = "foregroundDeletion";
 const ORPHAN: &str = "orphan";
@@ -90,7 +91,9 @@ pub(crate) async fn delete_object(cx: &Cx, options: &DeleteOptions) -> Result<De
     for _ in 0..MAX_RETRIES {
         let live = cx.load()?;
         check_preconditions(cx, options, &live)?;
-        webhook::deleted(cx, &live.value, options.dry_run).await?;
+        let (old, dry_run) = (Some(&live.value), options.dry_run);
+        policy::validate(cx, &Asked { operation: Operation::Delete, new: None, old, dry_run })?;
+        webhook::deleted(cx, &live.value, dry_run).await?;
         let marked = mark(cx, &live.value, options);
         match admit::commit(cx, &live, marked, options.dry_run).await? {
             Committed::Vanished(object) => return Ok(Deleted::Gone(object.value)),

@@ -84,7 +84,10 @@ pub(crate) async fn stream(
     cx.check_scope(verb)?;
     match cx.path.subresource.as_str() {
         "" => watch::answer(cx, permit),
-        _ => subresource::stream(cx, verb, permit, upgrade).await,
+        _ => {
+            subresource::check_connection(&cx).await?;
+            subresource::stream(cx, verb, permit, upgrade).await
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use axum::body::Body;
 use http::Response;
 use hyper::upgrade::OnUpgrade;
 
+use serde_json::json;
 use crate::certificates;
 use crate::resource::update::{self, Change};
 use crate::resource::{
@@ -27,7 +28,9 @@ use crate::server::{Cx, Permit};
 use crate::status::ApiError;
 use crate::stored::Object;
 use crate::wire::body;
+use crate::webhook::matching::{Asked, Operation};
 
+use crate::{policy, webhook};
 /// One more path below the objects of a kind, as discovery lists it.
 #[derive(Debug, Clone, Copy)]
 pub struct Extra {
@@ -112,6 +115,36 @@ pub(crate) async fn stream(
 /// The older way to bind a pod: the body names it, not the path.
 pub(crate) async fn bind(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError> {
     pod::bind_named(cx, body).await
+}
+
+/// Asks admission about a connection into a pod or to what is proxied. Reading a log is none.
+pub(crate) async fn check_connection(cx: &Cx) -> Result<(), ApiError> {
+    let path = &cx.path;
+    let extra = EXTRAS
+        .iter()
+        .find(|extra| cx.kind.is(extra.group, extra.plural) && extra.subresource == path.subresource);
+    let Some(Extra { speaks: (_, version, kind), .. }) = extra.filter(|_| path.subresource != "log") else {
+        return Ok(());
+    };
+    let mut options = json!({ "kind": kind, "apiVersion": version });
+    for switch in ["stdin", "stdout", "stderr", "tty"] {
+        if cx.query.is_on(switch) {
+            options[switch] = true.into();
+        }
+    }
+    if let Some(container) = cx.query.get("container") {
+        options["container"] = container.into();
+    }
+    let command: Vec<&str> = cx.query.all("command").collect();
+    if !command.is_empty() {
+        options["command"] = json!(command);
+    }
+    if path.is_proxy() {
+        options["path"] = path.proxied.as_str().into();
+    }
+    let asked = Asked { operation: Operation::Connect, new: Some(&options), old: None, dry_run: false };
+    policy::validate(cx, &asked)?;
+    webhook::connected(cx, &options).await
 }
 
 /// Sets a namespace's own finalizers; without any left, a deleted namespace is gone.

@@ -1,22 +1,26 @@
-//! Whether a webhook is asked about a request, and what it is told.
+//! Whether a webhook or policy is asked about a request, as which kind, and what it is told.
 
+use drydock_kinds::expression::{CONDITION_BUDGET, Expression, Outcome, Scope};
 use serde_json::{Value, json};
 
-use super::{Webhook, or_null};
+use super::or_null;
 use crate::meta;
+use crate::served::ServedKind;
 use crate::server::Cx;
 use crate::status::ApiError;
 use crate::stored;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operation {
+pub(crate) enum Operation {
     Create,
     Update,
     Delete,
+    Connect,
 }
 
 /// What a request is about to do.
-pub(super) struct Asked<'a> {
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
     pub operation: Operation,
     pub new: Option<&'a Value>,
     pub old: Option<&'a Value>,
@@ -33,32 +37,81 @@ impl Operation {
             Self::Create => "CREATE",
             Self::Update => "UPDATE",
             Self::Delete => "DELETE",
+            Self::Connect => "CONNECT",
         }
     }
 
-    fn options(self) -> &'static str {
+    /// The kind of the request's options; a connection has none.
+    fn options(self) -> Option<&'static str> {
         match self {
-            Self::Create => "CreateOptions",
-            Self::Update => "UpdateOptions",
-            Self::Delete => "DeleteOptions",
+            Self::Create => Some("CreateOptions"),
+            Self::Update => Some("UpdateOptions"),
+            Self::Delete => Some("DeleteOptions"),
+            Self::Connect => None,
         }
     }
 }
 
-pub(super) fn applies(cx: &Cx, webhook: &Webhook, asked: &Asked<'_>) -> Result<bool, ApiError> {
-    let rules = webhook.entry["rules"].as_array().into_iter().flatten();
-    if !rules.into_iter().any(|rule| rule_matches(cx, rule, asked.operation)) {
-        return Ok(false);
+/// Where in a webhook, policy or binding stands what it is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fields {
+    pub rules: &'static str,
+    pub excluded: &'static str,
+}
+
+pub(crate) const OF_WEBHOOK: Fields = Fields { rules: "rules", excluded: "" };
+pub(crate) const OF_POLICY: Fields = Fields { rules: "resourceRules", excluded: "excludeResourceRules" };
+
+/// The kind as which a request concerns `whom`, if it does: its own, or with `matchPolicy: Equivalent` another one that
+/// shows the same objects.
+pub(crate) fn concerned(
+    cx: &Cx,
+    whom: &Value,
+    fields: Fields,
+    asked: &Asked<'_>,
+) -> Result<Option<ServedKind>, ApiError> {
+    let matches = |kind: &ServedKind, field: &str| {
+        let mut rules = whom[field].as_array().into_iter().flatten();
+        rules.any(|rule| rule_matches(cx, kind, rule, asked))
+    };
+    if !fields.excluded.is_empty() && matches(&cx.kind, fields.excluded) {
+        return Ok(None);
     }
+    let found = match matches(&cx.kind, fields.rules) {
+        true => Some(cx.kind.clone()),
+        false if whom["matchPolicy"] == "Exact" => None,
+        false => equivalents(cx).into_iter().find(|kind| matches(kind, fields.rules)),
+    };
+    let Some(kind) = found else { return Ok(None) };
     let selected = |object: &Value| {
-        drydock_kinds::selector_matches(&webhook.entry["objectSelector"], &object["metadata"]["labels"])
+        drydock_kinds::selector_matches(&whom["objectSelector"], &object["metadata"]["labels"])
     };
     if !asked.new.into_iter().chain(asked.old).any(selected) {
-        return Ok(false);
+        return Ok(None);
     }
     let labels = namespace_labels(cx, asked)?;
-    Ok(labels
-        .is_none_or(|labels| drydock_kinds::selector_matches(&webhook.entry["namespaceSelector"], &labels)))
+    let inside =
+        labels.is_none_or(|labels| drydock_kinds::selector_matches(&whom["namespaceSelector"], &labels));
+    Ok(inside.then_some(kind))
+}
+
+/// Other versions and groups of the same objects.
+fn equivalents(cx: &Cx) -> Vec<ServedKind> {
+    let stored = cx.kind.stored_name();
+    let same = |kind: &ServedKind| {
+        let other = kind.group() != cx.kind.group() || kind.version() != cx.kind.version();
+        other && kind.stored_name() == stored
+    };
+    cx.server.kinds().into_iter().filter(same).collect()
+}
+
+/// An object of the request's kind as another kind shows it.
+pub(crate) fn converted(from: &ServedKind, to: &ServedKind, mut object: Value) -> Value {
+    if from.group() == to.group() && from.version() == to.version() {
+        return object;
+    }
+    from.to_storage(&mut object);
+    to.present(object)
 }
 
 /// The labels of the namespace of the request; `None` for what belongs to the whole cluster.
@@ -67,28 +120,39 @@ fn namespace_labels(cx: &Cx, asked: &Asked<'_>) -> Result<Option<Value>, ApiErro
         let object = asked.new.or(asked.old);
         return Ok(object.map(|object| object["metadata"]["labels"].clone()));
     }
-    let Some(namespace) = &cx.path.namespace else { return Ok(None) };
-    let entry = cx.server.store.get(&format!("core/namespaces//{namespace}"));
-    let labels =
-        entry.map(|entry| Ok(stored::decode(&entry)?.value["metadata"]["labels"].clone())).transpose()?;
-    Ok(Some(labels.unwrap_or(Value::Null)))
+    if cx.path.namespace.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(namespace(cx)?.map_or(Value::Null, |namespace| namespace["metadata"]["labels"].clone())))
 }
 
-fn rule_matches(cx: &Cx, rule: &Value, operation: Operation) -> bool {
+/// The namespace that a request is made in.
+pub(crate) fn namespace(cx: &Cx) -> Result<Option<Value>, ApiError> {
+    let Some(name) = cx.path.namespace.as_ref().filter(|_| cx.kind.is_namespaced()) else { return Ok(None) };
+    let entry = cx.server.store.get(&format!("core/namespaces//{name}"));
+    Ok(entry.as_ref().map(stored::decode).transpose()?.map(|object| object.value))
+}
+
+fn rule_matches(cx: &Cx, kind: &ServedKind, rule: &Value, asked: &Asked<'_>) -> bool {
     let listed = |key: &str, wanted: &str| {
         let names = rule[key].as_array().into_iter().flatten().filter_map(Value::as_str);
         names.into_iter().any(|name| name == "*" || name == wanted)
     };
     let scope = match rule["scope"].as_str() {
-        Some("Cluster") => !cx.kind.is_namespaced(),
-        Some("Namespaced") => cx.kind.is_namespaced(),
+        Some("Cluster") => !kind.is_namespaced(),
+        Some("Namespaced") => kind.is_namespaced(),
         _ => true,
     };
+    let name = asked.new.or(asked.old).map(meta::name).unwrap_or_default();
+    let named = rule["resourceNames"]
+        .as_array()
+        .is_none_or(|names| names.is_empty() || names.iter().any(|one| one == name));
     scope
-        && listed("operations", operation.name())
-        && listed("apiGroups", cx.kind.group())
-        && listed("apiVersions", cx.kind.version())
-        && resources(rule).any(|pattern| resource_matches(pattern, cx.kind.plural(), &cx.path.subresource))
+        && named
+        && listed("operations", asked.operation.name())
+        && listed("apiGroups", kind.group())
+        && listed("apiVersions", kind.version())
+        && resources(rule).any(|pattern| resource_matches(pattern, kind.plural(), &cx.path.subresource))
 }
 
 fn resources(rule: &Value) -> impl Iterator<Item = &str> {
@@ -101,12 +165,65 @@ fn resource_matches(pattern: &str, plural: &str, subresource: &str) -> bool {
     (resource == "*" || resource == plural) && (below == "*" || below == subresource)
 }
 
-/// The `AdmissionReview` that a webhook is sent.
-pub(super) fn review(cx: &Cx, asked: &Asked<'_>) -> Value {
-    let kind = json!({ "group": cx.kind.group(), "version": cx.kind.version(), "kind": cx.kind.kind() });
-    let resource =
-        json!({ "group": cx.kind.group(), "version": cx.kind.version(), "resource": cx.kind.plural() });
-    let named = asked.new.or(asked.old).map(meta::name).unwrap_or_default();
+/// Whether all match conditions hold. One that does not hold counts before others that cannot be evaluated.
+pub(crate) fn conditions_hold(
+    conditions: &Value,
+    names: &[&str],
+    scope: &mut Scope<'_>,
+) -> Result<bool, String> {
+    let mut failed: Vec<String> = Vec::new();
+    for condition in conditions.as_array().into_iter().flatten() {
+        let source = condition["expression"].as_str().unwrap_or("");
+        let outcome = Expression::compile(source, names).and_then(|expression| scope.evaluate(&expression));
+        match outcome {
+            Ok(Outcome::Bool(true)) => {}
+            Ok(Outcome::Bool(false)) => return Ok(false),
+            Ok(_) => failed.push(format!("expression '{source}' does not evaluate to bool")),
+            Err(why) => failed.push(why),
+        }
+    }
+    match failed.as_slice() {
+        [] => Ok(true),
+        [one] => Err(one.clone()),
+        many => Err(format!("[{}]", many.join(", "))),
+    }
+}
+
+/// The match conditions of a webhook about the request of a review.
+pub(super) fn webhook_conditions(webhook: &Value, review: &Value) -> Result<bool, String> {
+    let conditions = &webhook["matchConditions"];
+    if conditions.as_array().is_none_or(Vec::is_empty) {
+        return Ok(true);
+    }
+    let (request, nothing) = (bare(&review["request"]), Value::Null);
+    let mut scope = Scope::new(CONDITION_BUDGET);
+    scope.set("request", &request);
+    scope.set("object", &review["request"]["object"]);
+    scope.set("oldObject", &review["request"]["oldObject"]);
+    scope.set("namespaceObject", &nothing);
+    conditions_hold(conditions, &["request", "object", "oldObject", "namespaceObject"], &mut scope)
+}
+
+/// A request without the objects, as expressions see it.
+pub(crate) fn bare(request: &Value) -> Value {
+    let mut request = request.clone();
+    if let Some(fields) = request.as_object_mut() {
+        fields.remove("object");
+        fields.remove("oldObject");
+    }
+    request
+}
+
+/// The `AdmissionReview` that a webhook is sent, about the objects as `kind` shows them.
+pub(crate) fn review(cx: &Cx, kind: &ServedKind, asked: &Asked<'_>) -> Value {
+    let shown = |object: Option<&Value>| match asked.operation {
+        Operation::Connect => or_null(object),
+        _ => object.map_or(Value::Null, |object| converted(&cx.kind, kind, object.clone())),
+    };
+    let named = match asked.operation {
+        Operation::Connect => cx.path.name(),
+        _ => asked.new.or(asked.old).map(meta::name).unwrap_or_default(),
+    };
     let mut user = json!({ "username": cx.user.name, "groups": cx.user.groups });
     if !cx.user.uid.is_empty() {
         user["uid"] = cx.user.uid.as_str().into();
@@ -116,10 +233,11 @@ pub(super) fn review(cx: &Cx, asked: &Asked<'_>) -> Value {
     }
     let mut request = json!({
         "uid": uuid::Uuid::new_v4().to_string(),
-        "kind": kind, "resource": resource, "requestKind": kind, "requestResource": resource,
+        "kind": kind_of(kind, asked), "resource": resource_of(kind),
+        "requestKind": kind_of(&cx.kind, asked), "requestResource": resource_of(&cx.kind),
         "name": named, "operation": asked.operation.name(), "userInfo": user,
-        "object": or_null(asked.new), "oldObject": or_null(asked.old), "dryRun": asked.dry_run,
-        "options": { "kind": asked.operation.options(), "apiVersion": "meta.k8s.io/v1" },
+        "object": shown(asked.new), "oldObject": shown(asked.old), "dryRun": asked.dry_run,
+        "options": asked.operation.options().map(|kind| json!({ "kind": kind, "apiVersion": "meta.k8s.io/v1" })),
     });
     if let Some(namespace) = &cx.path.namespace {
         request["namespace"] = namespace.as_str().into();
@@ -129,6 +247,17 @@ pub(super) fn review(cx: &Cx, asked: &Asked<'_>) -> Value {
         request["requestSubResource"] = cx.path.subresource.as_str().into();
     }
     json!({ "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request })
+}
+
+fn resource_of(kind: &ServedKind) -> Value {
+    json!({ "group": kind.group(), "version": kind.version(), "resource": kind.plural() })
+}
+
+/// The kind of what is sent: with a connection, of its options.
+fn kind_of(kind: &ServedKind, asked: &Asked<'_>) -> Value {
+    let connected = asked.new.filter(|_| asked.operation == Operation::Connect);
+    let name = connected.and_then(|options| options["kind"].as_str()).unwrap_or(kind.kind());
+    json!({ "group": kind.group(), "version": kind.version(), "kind": name })
 }
 
 #[cfg(test)]

@@ -4,16 +4,17 @@
 //! over HTTPS within its timeout; when it cannot be reached, its failure policy decides. Configurations of webhooks and
 //! reviews are exempt, so that nobody locks himself out.
 //!
-//! Start at [`mutate`], [`validate`] and [`deleted`]. `matching` decides who is asked, `call` asks.
+//! Start at [`mutate`], [`validate`], [`deleted`] and [`connected`]. `matching` decides who is asked, `call` asks.
 
 mod call;
-mod matching;
+pub(crate) mod matching;
 
 use drydock_store::List;
 use serde_json::{Value, json};
 
-use self::matching::{Asked, Operation};
+use self::matching::{Asked, OF_WEBHOOK, Operation};
 use crate::meta;
+use crate::served::ServedKind;
 use crate::server::Cx;
 use crate::status::ApiError;
 use crate::stored;
@@ -43,29 +44,53 @@ impl Webhook {
     }
 }
 
-/// The object as mutating webhooks leave it.
+/// The object as mutating webhooks leave it. One that wants to is asked once more when another one changed the object
+/// after it.
 pub(crate) async fn mutate(
     cx: &Cx,
     mut new: Value,
     old: Option<&Value>,
     dry_run: bool,
 ) -> Result<Value, ApiError> {
-    for webhook in webhooks(cx, MUTATING)? {
-        let asked = Asked { operation: Operation::of(old), new: Some(&new), old, dry_run };
-        let Some(answer) = ask(cx, &webhook, &asked).await? else { continue };
-        if let Some(patch) = call::patch(&answer, MAX_OPERATIONS).map_err(|why| failed(&webhook, &why))? {
-            let mut changed = new.clone();
-            json_patch::patch(&mut changed, &patch).map_err(|error| failed(&webhook, &error.to_string()))?;
-            let unknown =
-                cx.kind.conform(&mut changed).map_err(|error| failed(&webhook, &error.to_string()))?;
-            if !unknown.is_empty() {
-                tracing::debug!(webhook = webhook.name(), ?unknown, "a webhook set fields that do not exist");
-            }
-            cx.kind.apply_defaults(&mut changed);
-            new = changed;
+    let webhooks = webhooks(cx, MUTATING)?;
+    let (mut asked, mut last_change) = (vec![false; webhooks.len()], None);
+    for (index, webhook) in webhooks.iter().enumerate() {
+        let (answered, changed) = mutate_with(cx, webhook, &mut new, old, dry_run).await?;
+        asked[index] = answered;
+        last_change = if changed { Some(index) } else { last_change };
+    }
+    for (index, webhook) in webhooks.iter().enumerate() {
+        let wants = asked[index] && webhook.entry["reinvocationPolicy"] == "IfNeeded";
+        if wants && last_change.is_some_and(|last| last > index) {
+            mutate_with(cx, webhook, &mut new, old, dry_run).await?;
         }
     }
     Ok(new)
+}
+
+/// Whether the webhook was asked, and whether it changed anything.
+async fn mutate_with(
+    cx: &Cx,
+    webhook: &Webhook,
+    new: &mut Value,
+    old: Option<&Value>,
+    dry_run: bool,
+) -> Result<(bool, bool), ApiError> {
+    let asked = Asked { operation: Operation::of(old), new: Some(new), old, dry_run };
+    let Some(Answer { response, kind }) = ask(cx, webhook, &asked).await? else { return Ok((false, false)) };
+    let patch = call::patch(&response, MAX_OPERATIONS).map_err(|why| failed(webhook, &why))?;
+    let Some(patch) = patch else { return Ok((true, false)) };
+    let mut changed = matching::converted(&cx.kind, &kind, new.clone());
+    json_patch::patch(&mut changed, &patch).map_err(|error| failed(webhook, &error.to_string()))?;
+    let mut changed = matching::converted(&kind, &cx.kind, changed);
+    let unknown = cx.kind.conform(&mut changed).map_err(|error| failed(webhook, &error.to_string()))?;
+    if !unknown.is_empty() {
+        tracing::debug!(webhook = webhook.name(), ?unknown, "a webhook set fields that do not exist");
+    }
+    cx.kind.apply_defaults(&mut changed);
+    let differs = *new != changed;
+    *new = changed;
+    Ok((true, differs))
 }
 
 /// Refuses what a validating webhook refuses.
@@ -84,6 +109,17 @@ pub(crate) async fn validate(
 /// Asks both kinds of webhooks about a deletion, which has nothing to change.
 pub(crate) async fn deleted(cx: &Cx, old: &Value, dry_run: bool) -> Result<(), ApiError> {
     let asked = Asked { operation: Operation::Delete, new: None, old: Some(old), dry_run };
+    for plural in [MUTATING, VALIDATING] {
+        for webhook in webhooks(cx, plural)? {
+            ask(cx, &webhook, &asked).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Asks both kinds of webhooks about a connection; `options` are what the request's query says.
+pub(crate) async fn connected(cx: &Cx, options: &Value) -> Result<(), ApiError> {
+    let asked = Asked { operation: Operation::Connect, new: Some(options), old: None, dry_run: false };
     for plural in [MUTATING, VALIDATING] {
         for webhook in webhooks(cx, plural)? {
             ask(cx, &webhook, &asked).await?;
@@ -111,16 +147,28 @@ fn webhooks(cx: &Cx, plural: &str) -> Result<Vec<Webhook>, ApiError> {
     Ok(found)
 }
 
-/// The `response` of a webhook that was asked and allows the request.
-async fn ask(cx: &Cx, webhook: &Webhook, asked: &Asked<'_>) -> Result<Option<Value>, ApiError> {
-    if !matching::applies(cx, webhook, asked)? {
-        return Ok(None);
+/// What a webhook that was asked, and allows the request, said about an object of this kind.
+struct Answer {
+    response: Value,
+    kind: ServedKind,
+}
+
+async fn ask(cx: &Cx, webhook: &Webhook, asked: &Asked<'_>) -> Result<Option<Answer>, ApiError> {
+    let Some(kind) = matching::concerned(cx, &webhook.entry, OF_WEBHOOK, asked)? else { return Ok(None) };
+    let review = matching::review(cx, &kind, asked);
+    match matching::webhook_conditions(&webhook.entry, &review) {
+        Ok(true) => {}
+        Ok(false) => return Ok(None),
+        Err(_) if !webhook.is_strict() => return Ok(None),
+        Err(why) => {
+            let name = asked.new.or(asked.old).map(meta::name).unwrap_or_default();
+            return Err(ApiError::forbidden(cx.kind.group(), cx.kind.plural(), name, &why));
+        }
     }
     if asked.dry_run && !matches!(webhook.entry["sideEffects"].as_str(), Some("None" | "NoneOnDryRun")) {
         let why = format!("admission webhook {:?} does not support dry run", webhook.name());
         return Err(ApiError::bad_request(why));
     }
-    let review = matching::review(cx, asked);
     let uid = review["request"]["uid"].clone();
     let answer = match call::call(&cx.server, &webhook.entry, &review).await {
         Ok(answer) if answer["uid"] == uid && answer["allowed"].is_boolean() => answer,
@@ -135,12 +183,12 @@ async fn ask(cx: &Cx, webhook: &Webhook, asked: &Asked<'_>) -> Result<Option<Val
     let warnings = answer["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str);
     warnings.take(MAX_WARNINGS).for_each(|warning| cx.warnings.add(warning.to_owned()));
     match answer["allowed"] == true {
-        true => Ok(Some(answer)),
+        true => Ok(Some(Answer { response: answer, kind })),
         false => Err(denied(webhook, &answer["status"])),
     }
 }
 
-fn not_reached(webhook: &Webhook, why: &str) -> Result<Option<Value>, ApiError> {
+fn not_reached(webhook: &Webhook, why: &str) -> Result<Option<Answer>, ApiError> {
     match webhook.is_strict() {
         true => Err(failed(webhook, &format!("failed to call webhook: {why}"))),
         false => {

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use drydock_api::node::{Duplex, LogOptions, LogStream, NodeBackend, NodeError, PodRef};
+use futures::future::BoxFuture;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -20,7 +22,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::{World, world};
+use crate::shared::ask;
+use crate::{World, world, world_with};
 
 type Answer = fn(&Value) -> Value;
 
@@ -32,16 +35,19 @@ struct Hook {
 }
 
 async fn hook(answer: Answer) -> Hook {
+    hook_for(answer, "localhost").await
+}
+
+/// The same, with a certificate for this name.
+async fn hook_for(answer: Answer, name: &str) -> Hook {
     let ca_key = rcgen::KeyPair::generate().unwrap();
     let mut ca = rcgen::CertificateParams::new(Vec::new()).unwrap();
     ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
     let issuer = rcgen::Issuer::new(ca, ca_key);
     let key = rcgen::KeyPair::generate().unwrap();
-    let leaf = rcgen::CertificateParams::new(vec!["localhost".to_owned()])
-        .unwrap()
-        .signed_by(&key, &issuer)
-        .unwrap();
+    let leaf =
+        rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let chain = vec![CertificateDer::from_pem_slice(leaf.pem().as_bytes()).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
@@ -230,7 +236,7 @@ async fn what_is_not_offered_is_refused_by_its_field() {
     let (world, hook) = (world().await, hook(no_bad_names).await);
     let configuration = json!({
         "metadata": { "name": "check" },
-        "webhooks": [webhook(&hook, json!({ "matchConditions": [{ "name": "a", "expression": "true" }], "sideEffects": "Some" }))],
+        "webhooks": [webhook(&hook, json!({ "matchConditions": [{ "name": "a", "expression": "self.x" }], "sideEffects": "Some" }))],
     });
     let api: Api<ValidatingWebhookConfiguration> = Api::all(world.client.clone());
     let error = api
@@ -239,7 +245,7 @@ async fn what_is_not_offered_is_refused_by_its_field() {
         .unwrap_err();
     let error = refusal(error);
     assert!(
-        error.contains("webhooks[0].matchConditions: Forbidden: drydock does not evaluate match conditions"),
+        error.contains("webhooks[0].matchConditions[0].expression: Invalid value: \"self.x\": compilation failed: ERROR: <input>:1:1: undeclared reference to 'self'"),
         "{error}"
     );
     assert!(
@@ -248,4 +254,96 @@ async fn what_is_not_offered_is_refused_by_its_field() {
         ),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn conditions_decide_whether_a_webhook_is_asked() {
+    let (world, hook) = (world().await, hook(no_bad_names).await);
+    let conditions = json!({ "matchConditions": [{ "name": "data", "expression": "object.data.a == '2'" }] });
+    validating(&world, webhook(&hook, conditions)).await;
+    maps(&world).create(&PostParams::default(), &map("bad")).await.unwrap();
+    assert!(hook.seen.lock().unwrap().is_empty());
+    let without: ConfigMap = serde_json::from_value(json!({ "metadata": { "name": "empty" } })).unwrap();
+    let error = refusal(maps(&world).create(&PostParams::default(), &without).await.unwrap_err());
+    let expect = r#"403 configmaps "empty" is forbidden: expression 'object.data.a == '2'' resulted in error: no such key: data"#;
+    assert_eq!(error, expect);
+}
+
+#[tokio::test]
+async fn a_webhook_that_wants_to_sees_what_later_ones_changed() {
+    let world = world().await;
+    let (early, late) = (hook(|_| json!({ "allowed": true })).await, hook(label).await);
+    let named = |hook: &Hook, name: &str, reinvocation: &str| {
+        webhook(hook, json!({ "name": name, "reinvocationPolicy": reinvocation }))
+    };
+    let configuration = json!({ "metadata": { "name": "both" }, "webhooks": [
+        named(&early, "early.example.com", "IfNeeded"), named(&late, "late.example.com", "Never")] });
+    let api: Api<MutatingWebhookConfiguration> = Api::all(world.client.clone());
+    api.create(&PostParams::default(), &serde_json::from_value(configuration).unwrap()).await.unwrap();
+    maps(&world).create(&PostParams::default(), &map("a")).await.unwrap();
+    let seen = early.seen.lock().unwrap();
+    let labels: Vec<&Value> =
+        seen.iter().map(|review| &review["request"]["object"]["metadata"]["labels"]["by"]).collect();
+    assert_eq!(labels, [&Value::Null, &json!("webhook")]);
+    assert_eq!(late.seen.lock().unwrap().len(), 1);
+}
+
+/// A node at whose ports stands the webhook.
+struct Behind(u16);
+
+impl NodeBackend for Behind {
+    fn logs(&self, _: PodRef, _: LogOptions) -> BoxFuture<'_, Result<LogStream, NodeError>> {
+        Box::pin(async { Err(NodeError::NotImplemented("logs")) })
+    }
+
+    fn port_forward(&self, pod: PodRef, port: u16) -> BoxFuture<'_, Result<Box<dyn Duplex>, NodeError>> {
+        assert_eq!((pod.name.as_str(), port), ("hook", 8443));
+        Box::pin(async {
+            Ok(Box::new(tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, self.0)).await.unwrap())
+                as Box<dyn Duplex>)
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_of_a_service_is_reached_through_its_pod_and_asked_about_connections_too() {
+    let hook = hook_for(no_bad_names, "hook.default.svc").await;
+    let world = world_with(Arc::new(Behind(hook.port))).await;
+    let core = |plural: &str| format!("/api/v1/namespaces/default/{plural}");
+    let make = async |plural: &str, object: Value| {
+        let (code, answer) = ask(&world.api, "POST", &core(plural), object).await;
+        assert_eq!(code, 201, "{answer}");
+    };
+    let pod = |name: &str| json!({ "metadata": { "name": name }, "spec": { "nodeName": "n1", "containers": [{ "name": "c", "image": "example/c:1" }] } });
+    make("pods", pod("hook")).await;
+    make("pods", pod("bad")).await;
+    let pods: Api<k8s_openapi::api::core::v1::Pod> = Api::default_namespaced(world.client.clone());
+    let status = json!({ "status": { "podIP": "10.244.0.7" } });
+    pods.patch_status("hook", &PatchParams::default(), &Patch::Merge(&status)).await.unwrap();
+    make(
+        "services",
+        json!({ "metadata": { "name": "hook" }, "spec": { "ports": [{ "port": 443, "targetPort": 8443 }] } }),
+    )
+    .await;
+    let address =
+        json!({ "ip": "10.244.0.7", "targetRef": { "kind": "Pod", "name": "hook", "namespace": "default" } });
+    make("endpoints", json!({ "metadata": { "name": "hook" }, "subsets": [{ "addresses": [address], "ports": [{ "port": 8443 }] }] })).await;
+    let place = json!({ "clientConfig": { "service": { "namespace": "default", "name": "hook", "path": "/check" }, "caBundle": hook.ca },
+        "rules": [{ "operations": ["CREATE", "CONNECT"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps", "pods/exec"] }] });
+    validating(&world, webhook(&hook, place)).await;
+    let error = refusal(maps(&world).create(&PostParams::default(), &map("bad")).await.unwrap_err());
+    assert_eq!(error, r#"403 admission webhook "check.example.com" denied the request: bad is no name"#);
+    let (code, answer) =
+        ask(&world.api, "GET", &core("pods/bad/exec?command=sh&command=-c&stdin=true"), Value::Null).await;
+    assert_eq!(
+        (code, &answer["message"]),
+        (403, &json!(r#"admission webhook "check.example.com" denied the request: bad is no name"#))
+    );
+    let seen = hook.seen.lock().unwrap();
+    let request = &seen.last().unwrap()["request"];
+    assert_eq!((&request["operation"], &request["subResource"]), (&json!("CONNECT"), &json!("exec")));
+    let options =
+        json!({ "kind": "PodExecOptions", "apiVersion": "v1", "stdin": true, "command": ["sh", "-c"] });
+    assert_eq!(request["object"], options);
+    assert_eq!(request["kind"]["kind"], "PodExecOptions");
 }

@@ -5,6 +5,7 @@
 //! without being charged for it. See `docs/decisions` for why this is our own.
 
 mod eval;
+pub mod free;
 mod functions;
 mod kube;
 mod lexer;
@@ -98,10 +99,15 @@ impl Rule {
 }
 
 fn compile(source: &str) -> Result<Expr, ParseError> {
+    compile_with(source, &["self", "oldSelf"])
+}
+
+/// An expression in which no names are free but these.
+fn compile_with(source: &str, names: &[&str]) -> Result<Expr, ParseError> {
     let expr = parser::parse(source)?;
     let mut unknown = None;
     free_names(&expr, &mut Vec::new(), &mut |name| {
-        let known = matches!(name, "self" | "oldSelf") || functions::type_named(name).is_some();
+        let known = names.contains(&name) || functions::type_named(name).is_some();
         if !known && unknown.is_none() {
             unknown = Some(name.to_owned());
         }
