@@ -231,9 +231,10 @@ impl ServedKind {
         }
     }
 
-    pub fn validate(&self, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    /// What is wrong with an object that is written through `subresource`, or empty for the object itself.
+    pub fn validate(&self, subresource: &str, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
         match &self.origin {
-            Origin::Builtin(spec) => spec.check(object, old),
+            Origin::Builtin(spec) => spec.check_through(subresource, object, old),
             Origin::Custom(kind) => kind.check(object, old),
         }
     }

@@ -96,6 +96,7 @@ pub use column::{Column, ColumnType};
 pub use custom::cel::free as expression;
 pub use custom::{CustomColumn, CustomKind};
 pub use field::{FieldError, FieldErrorKind, Path};
+pub use pod::resize::merge as resize;
 pub use pod::template::matches as selector_matches;
 pub use pod::{qos_class, resources};
 pub use spec::{Generation, KindSpec, NameRule, Scale, Scope, Selectable, Stored};

@@ -18,9 +18,18 @@ const MAX_ANNOTATIONS_BYTES: usize = 256 * 1024;
 impl KindSpec {
     /// All reasons to refuse `new`, or its update over `old`. Call after conforming, defaulting and preparing.
     pub fn check(&self, new: &Value, old: Option<&Value>) -> Vec<FieldError> {
+        self.check_through("", new, old)
+    }
+
+    /// The same for a write through a subresource, which may have rules of its own.
+    pub fn check_through(&self, subresource: &str, new: &Value, old: Option<&Value>) -> Vec<FieldError> {
+        let validate = match self.door {
+            Some((door, validate)) if door == subresource => validate,
+            _ => self.validate,
+        };
         let mut errors = check(self.name_rule, self.is_namespaced(), new, old);
         errors.extend(own_finalizers(new));
-        errors.extend((self.validate)(new, old));
+        errors.extend(validate(new, old));
         errors
     }
 }

@@ -61,6 +61,8 @@ pub struct KindSpec {
     pub default: DefaultFn,
     pub prepare: PrepareFn,
     pub validate: ValidateFn,
+    /// A subresource whose writes are checked by rules of its own, and these rules.
+    pub door: Option<(&'static str, ValidateFn)>,
     /// What is worth a warning about a new or changed object that is accepted.
     pub warn: WarnFn,
     /// What a client that uses this kind is warned of; empty for kinds that are to stay.
@@ -162,6 +164,7 @@ impl KindSpec {
             default: |_| {},
             prepare: |_, _| {},
             validate: |_, _| Vec::new(),
+            door: None,
             warn: |_| Vec::new(),
             deprecated: "",
             stored: None,
@@ -259,6 +262,11 @@ impl KindSpec {
 
     pub const fn validate_with(mut self, validate: ValidateFn) -> Self {
         self.validate = validate;
+        self
+    }
+
+    pub const fn validate_through(mut self, subresource: &'static str, validate: ValidateFn) -> Self {
+        self.door = Some((subresource, validate));
         self
     }
 

@@ -68,7 +68,8 @@ fn fill_side(container: &mut Value, side: &str, defaults: &Value) -> Vec<String>
 
 pub(super) fn validate(cx: &Cx, object: &Value, old: Option<&Value>) -> Result<(), ApiError> {
     let is_pod = cx.kind.is("", "pods");
-    if (old.is_some() && is_pod) || old.is_some_and(meta::is_deleting) {
+    let is_settled = is_pod && cx.path.subresource != "resize";
+    if (old.is_some() && is_settled) || old.is_some_and(meta::is_deleting) {
         return Ok(());
     }
     for range in ranges(cx)? {

@@ -17,6 +17,7 @@ use crate::resource::options::{WriteOptions, unregistered};
 use crate::server::Cx;
 use crate::status::ApiError;
 use crate::stored::{self, Object};
+use crate::webhook::matching::{Asked, Operation};
 use crate::wire::body::Decoded;
 use crate::wire::fields::undecodable;
 use crate::{custom, meta, policy, service_ip, webhook};
@@ -198,7 +199,7 @@ pub(crate) async fn admit(
     {
         meta::set(&mut new, "generation", Some(generation.into()));
     }
-    refused.extend(cx.kind.validate(&new, old));
+    refused.extend(cx.kind.validate(&cx.path.subresource, &new, old));
     let mut errors = refused;
     if errors.is_empty() && to_main && cx.kind.is("", "services") {
         errors = service_ip::assign(&cx.server, &mut new, old);
@@ -207,11 +208,11 @@ pub(crate) async fn admit(
         return Err(ApiError::invalid(&cx.kind, meta::name(&new), &errors));
     }
     crate::admission::validate(cx, &new, old)?;
-    webhook::validate(cx, &new, old, options.dry_run).await?;
     policy::validate(
         cx,
         &Asked { operation: Operation::of(old), new: Some(&new), old, dry_run: options.dry_run },
     )?;
+    webhook::validate(cx, &new, old, options.dry_run).await?;
     if to_main {
         cx.kind.warnings(&new).into_iter().for_each(|warning| cx.warnings.add(warning));
     }

@@ -3,49 +3,26 @@
 use axum::body::Body;
 use drydock_kinds::FieldError;
 use drydock_kinds::field::Path;
-use http::{Response, StatusCode};
+use http::Response;
 use serde_json::Value;
 
-use crate::meta;
-use crate::resource::admit::Ownership;
-use crate::resource::options::{OptionsOf, WriteOptions};
-use crate::resource::patch::{self, patch_object};
-use crate::resource::update::{Change, modify};
+use super::part;
 use crate::server::Cx;
 use crate::status::ApiError;
-use crate::stored::Object;
-use crate::wire::body;
 
 const FIELD: &str = "ephemeralContainers";
 
 pub(super) async fn answer(cx: &Cx, verb: &str, body: Body) -> Result<Response<Body>, ApiError> {
-    if verb == "get" {
-        return cx.reply(StatusCode::OK, cx.load()?.value);
-    }
-    let of = if verb == "update" { OptionsOf::Update } else { patch::options_of(cx) };
-    let options = WriteOptions::of(cx, of)?;
-    let bytes = body::read(body, cx.server.config.max_body_bytes).await?;
-    let replaced = match verb {
-        "update" => Some(cx.decode(&bytes)?.value),
-        _ => None,
-    };
-    let change = |live: &Object| {
-        let wanted = match &replaced {
-            Some(pod) => pod.clone(),
-            None => patch_object(cx, live.value.clone(), &bytes)?,
-        };
-        let errors = lost(&live.value, &wanted);
+    part::answer(cx, verb, body, |live, wanted| {
+        let errors = lost(live, &wanted);
         if !errors.is_empty() {
             return Err(ApiError::invalid(&cx.kind, cx.path.name(), &errors));
         }
-        let mut object = live.value.clone();
-        let revision = replaced.as_ref().and_then(|pod| pod["metadata"]["resourceVersion"].as_str());
-        meta::set(&mut object, "resourceVersion", revision.map(Value::from));
+        let mut object = live.clone();
         object["spec"][FIELD] = wanted["spec"][FIELD].clone();
-        Ok(Change { object, ownership: Ownership::Track })
-    };
-    let stored = modify(cx, &options, change).await?;
-    cx.reply(StatusCode::OK, stored)
+        Ok(object)
+    })
+    .await
 }
 
 /// What is there already stays as it is.

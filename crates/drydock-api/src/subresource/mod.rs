@@ -7,6 +7,7 @@ mod command;
 mod ephemeral;
 mod forward;
 pub(crate) mod log;
+mod part;
 mod pod;
 pub(crate) mod running;
 mod scale;
@@ -16,8 +17,8 @@ mod upgrade;
 use axum::body::Body;
 use http::Response;
 use hyper::upgrade::OnUpgrade;
-
 use serde_json::json;
+
 use crate::certificates;
 use crate::resource::update::{self, Change};
 use crate::resource::{
@@ -27,10 +28,10 @@ use crate::resource::{
 use crate::server::{Cx, Permit};
 use crate::status::ApiError;
 use crate::stored::Object;
-use crate::wire::body;
 use crate::webhook::matching::{Asked, Operation};
-
+use crate::wire::body;
 use crate::{policy, webhook};
+
 /// One more path below the objects of a kind, as discovery lists it.
 #[derive(Debug, Clone, Copy)]
 pub struct Extra {
@@ -72,6 +73,7 @@ pub const EXTRAS: &[Extra] = &[
     extra("pods", "log", ("", "v1", "Pod"), &["get"]),
     extra("pods", "portforward", ("", "v1", "PodPortForwardOptions"), &["create", "get"]),
     extra("pods", "proxy", ("", "v1", "PodProxyOptions"), PROXIED),
+    extra("pods", "resize", ("", "v1", "Pod"), &["get", "patch", "update"]),
     extra("serviceaccounts", "token", ("authentication.k8s.io", "v1", "TokenRequest"), &["create"]),
     extra("services", "proxy", ("", "v1", "ServiceProxyOptions"), PROXIED),
 ];
@@ -90,6 +92,9 @@ pub(crate) async fn answer(cx: &Cx, verb: &str, body: Body) -> Result<Response<B
             ephemeral::answer(cx, verb, body).await
         }
         ("", "pods", "eviction", "create") => pod::evict(cx, body).await,
+        ("", "pods", "resize", "get" | "patch" | "update") => {
+            part::answer(cx, verb, body, |live, wanted| Ok(drydock_kinds::resize(wanted, live))).await
+        }
         ("", "serviceaccounts", "token", "create") => token::create(cx, body).await,
         ("", "namespaces", "finalize", "update") => finalize(cx, body).await,
         _ => Err(ApiError::no_such_path()),
@@ -110,11 +115,6 @@ pub(crate) async fn stream(
         (true, "log" | "exec" | "attach" | "portforward", _) => Err(ApiError::method_not_allowed()),
         _ => Err(ApiError::no_such_path()),
     }
-}
-
-/// The older way to bind a pod: the body names it, not the path.
-pub(crate) async fn bind(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError> {
-    pod::bind_named(cx, body).await
 }
 
 /// Asks admission about a connection into a pod or to what is proxied. Reading a log is none.
@@ -145,6 +145,11 @@ pub(crate) async fn check_connection(cx: &Cx) -> Result<(), ApiError> {
     let asked = Asked { operation: Operation::Connect, new: Some(&options), old: None, dry_run: false };
     policy::validate(cx, &asked)?;
     webhook::connected(cx, &options).await
+}
+
+/// The older way to bind a pod: the body names it, not the path.
+pub(crate) async fn bind(cx: &Cx, body: Body) -> Result<Response<Body>, ApiError> {
+    pod::bind_named(cx, body).await
 }
 
 /// Sets a namespace's own finalizers; without any left, a deleted namespace is gone.

@@ -218,3 +218,34 @@ async fn the_options_of_a_log_are_checked_as_a_real_server_does() {
     check_refused(log("stream=Both").await, "stream: Unsupported value: \"Both\"");
     assert_eq!(log("").await.unwrap(), "", "a pod without a node has written nothing");
 }
+
+#[tokio::test]
+async fn a_pod_is_resized_through_its_own_door_only() {
+    let world = world().await;
+    let pods = Api::<Pod>::namespaced(world.client.clone(), "default");
+    let requests = |cpu: &str| json!([{ "name": "c", "image": "example/c:1", "resources": { "requests": { "cpu": cpu } } }]);
+    let wanted = json!({ "metadata": { "name": "p" }, "spec": { "containers": requests("100m") } });
+    pods.create(&PostParams::default(), &serde_json::from_value(wanted).unwrap()).await.unwrap();
+    let patch = |spec: Value| Patch::Strategic(json!({ "spec": spec }));
+    let more = patch(json!({ "containers": requests("200m"), "activeDeadlineSeconds": 5 }));
+    let params = PatchParams::default();
+    let refused = pods.patch("p", &params, &more).await.map(|_| Value::Null);
+    check_refused(refused, "pod updates may not change fields other than");
+    let resized = pods.patch_subresource("resize", "p", &params, &more).await.unwrap();
+    let spec = resized.spec.unwrap();
+    let asked = spec.containers[0].resources.as_ref().unwrap().requests.as_ref().unwrap();
+    assert_eq!((asked["cpu"].0.as_str(), spec.active_deadline_seconds), ("200m", None));
+    assert_eq!(resized.metadata.generation, Some(2));
+    let limits = json!([{ "name": "c", "resources": { "limits": { "cpu": "200m", "memory": "1Gi" }, "requests": { "memory": "1Gi" } } }]);
+    let refused =
+        pods.patch_subresource("resize", "p", &params, &patch(json!({ "containers": limits }))).await;
+    check_refused(refused.map(|_| Value::Null), "Pod QOS Class may not change as a result of resizing");
+    let range = json!({ "metadata": { "name": "r" }, "spec": { "limits": [{ "type": "Container", "max": { "cpu": "300m" } }] } });
+    let request =
+        Request::post("/api/v1/namespaces/default/limitranges").body(range.to_string().into_bytes());
+    world.client.request::<Value>(request.unwrap()).await.unwrap();
+    let refused = pods
+        .patch_subresource("resize", "p", &params, &patch(json!({ "containers": requests("400m") })))
+        .await;
+    check_refused(refused.map(|_| Value::Null), "maximum cpu usage per Container is 300m");
+}

@@ -4,6 +4,7 @@
 
 mod columns;
 mod defaults;
+pub(crate) mod resize;
 pub mod resources;
 pub(crate) mod template;
 mod validate;
@@ -25,6 +26,7 @@ pub const KIND: KindSpec = KindSpec::namespaced::<Pod>()
     .default_with(default)
     .prepare_with(prepare)
     .validate_with(validate)
+    .validate_through("resize", resize::validate)
     .warn_with(|pod| [warnings::name(pod), warnings::of(pod, "/spec", "spec")].concat())
     .columns(columns::COLUMNS)
     .selectable(&[

@@ -37,6 +37,7 @@ impl Worker {
             let Some(name) = status.labels.get(spec::LABEL_CONTAINER).cloned() else { continue };
             let attempt = attempt_of(&status);
             let known = self.known_flags(&name);
+            let resources = self.known_resources(&name);
             let Some(track) = self.tracks.get_mut(&name) else { continue };
             track.image_digest = status.labels.get(spec::LABEL_IMAGE).cloned();
             track.image_name = status.labels.get(spec::LABEL_IMAGE_NAME).cloned();
@@ -49,6 +50,7 @@ impl Worker {
                     track.phase =
                         Phase::Running(Running { id: status.id.clone(), started_at, stopping: false });
                     (track.started, track.ready) = known;
+                    track.resources = resources;
                     self.cx.live.begin(spec::log_path(&self.cx.dir, &self.pod, &name, attempt));
                     self.watch_run(&name, started_at);
                 }
@@ -151,12 +153,14 @@ impl Worker {
 
     async fn started(&mut self, name: &str, id: &str, attempt: i32, state: &ContainerState) {
         self.event(Some(name), Tone::Normal, "Started", format!("Started container {name}"));
+        let resources = self.container(name).and_then(|container| container.resources).unwrap_or_default();
         let Some(track) = self.tracks.get_mut(name) else { return };
         track.last = track.exited().cloned().or(track.last.take());
         track.runs = attempt + 1;
         track.retry_at = None;
         track.started = false;
         track.ready = false;
+        track.resources = Some(resources);
         let started_at = match state {
             ContainerState::Running { started_unix_ms, .. } => {
                 Timestamp::from_millisecond(*started_unix_ms).ok()

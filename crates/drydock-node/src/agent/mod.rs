@@ -25,6 +25,7 @@ mod probe;
 mod pulse;
 mod quantity;
 mod report;
+mod resize;
 mod spec;
 mod status;
 mod streams;

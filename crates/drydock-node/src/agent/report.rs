@@ -19,6 +19,7 @@ impl Worker {
             host_ip: self.cx.host_ip,
             deleting: self.deleting(),
             sandbox: self.ip.is_some() && !self.finished,
+            unresized: self.unresized.as_deref(),
             now: Timestamp::now(),
             instant: Instant::now(),
         })

@@ -161,7 +161,7 @@ pub fn container(run: &Run<'_>) -> Result<ContainerSpec, ConfigError> {
         mounts: mounts(run)?,
         read_only_root: context.read_only_root_filesystem == Some(true),
         security: security(run),
-        resources: resources(run),
+        resources: resources(run.pod, run.container),
         share_pid_with: target(run),
         tty: container.tty == Some(true),
         stdin: container.stdin == Some(true),
@@ -284,8 +284,9 @@ fn security(run: &Run<'_>) -> Security {
     }
 }
 
-fn resources(run: &Run<'_>) -> Resources {
-    let stated = run.container.resources.clone().unwrap_or_default();
+/// What a container of a pod may use, as the node is told.
+pub fn resources(pod: &Pod, container: &Container) -> Resources {
+    let stated = container.resources.clone().unwrap_or_default();
     let limit = |name: &str| stated.limits.as_ref().and_then(|l| l.get(name));
     let request = |name: &str| stated.requests.as_ref().and_then(|l| l.get(name)).or(limit(name));
     Resources {
@@ -294,7 +295,7 @@ fn resources(run: &Run<'_>) -> Resources {
         cpu_request_millis: request("cpu").and_then(quantity::millis),
         pids: None,
         // Who asked for nothing goes first when the machine runs out of memory.
-        oom_score_adj: match qos_class(run.pod) {
+        oom_score_adj: match qos_class(pod) {
             "BestEffort" => Some(1000),
             "Burstable" => Some(500),
             _ => None,

@@ -19,6 +19,7 @@ use super::track::{CRASH_LOOP, Exited, Phase, Role, Track, Tracks, ephemeral, ro
 
 const OURS: [&str; 5] =
     ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
+const RESIZING: &str = "PodResizeInProgress";
 
 /// What the status is computed from.
 pub struct View<'a> {
@@ -29,6 +30,8 @@ pub struct View<'a> {
     pub deleting: bool,
     /// The sandbox exists.
     pub sandbox: bool,
+    /// Why a container does not get the resources it is to have.
+    pub unresized: Option<&'a str>,
     pub now: Timestamp,
     pub instant: Instant,
 }
@@ -134,6 +137,7 @@ fn container_status(
         Phase::Exited(exited) => Some(&exited.id),
         Phase::Waiting { .. } => track.last.as_ref().map(|e| &e.id),
     };
+    let resources = track.resources.as_ref().filter(|_| track.running().is_some());
     Some(ContainerStatus {
         name: name.to_owned(),
         ready: is_ready(track),
@@ -141,6 +145,8 @@ fn container_status(
         restart_count: track.restart_count(),
         image: track.image_name.clone().or_else(|| image.clone()).unwrap_or_default(),
         image_id: track.image_digest.as_ref().map(|digest| image_id(track, digest)).unwrap_or_default(),
+        allocated_resources: resources.and_then(|resources| resources.requests.clone()),
+        resources: resources.cloned(),
         container_id: id.filter(|id| !id.is_empty()).map(|id| format!("drydock://{id}")),
         state: Some(state),
         last_state: Some(match last {
@@ -243,7 +249,12 @@ fn conditions(view: &View<'_>, spec: &PodSpec, phase: &str, initialized: bool) -
     let ours = [sandbox, init, ready, containers_ready, Ok(())];
     let mut list: Vec<PodCondition> =
         OURS.iter().zip(ours).map(|(name, holds)| condition(view, before, name, holds)).collect();
-    list.extend(before.iter().filter(|c| !OURS.contains(&c.type_.as_str())).cloned());
+    if let Some(why) = view.unresized {
+        let told = condition(view, before, RESIZING, Err(("Error", why.to_owned())));
+        // It is the one condition of ours that says something while it holds.
+        list.push(PodCondition { status: "True".to_owned(), ..told });
+    }
+    list.extend(before.iter().filter(|c| !is_ours(c)).cloned());
     list
 }
 
@@ -283,8 +294,11 @@ fn condition(
 
 /// Our conditions from `mine`, everybody else's from `theirs`.
 pub fn merge_conditions(mine: Vec<PodCondition>, theirs: Vec<PodCondition>) -> Vec<PodCondition> {
-    let ours = |c: &PodCondition| OURS.contains(&c.type_.as_str());
-    mine.into_iter().filter(ours).chain(theirs.into_iter().filter(|c| !ours(c))).collect()
+    mine.into_iter().filter(is_ours).chain(theirs.into_iter().filter(|c| !is_ours(c))).collect()
+}
+
+fn is_ours(condition: &PodCondition) -> bool {
+    OURS.contains(&condition.type_.as_str()) || condition.type_ == RESIZING
 }
 
 /// Guaranteed, Burstable or BestEffort.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, ContainerStatus, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerStateTerminated, ContainerStatus, Pod, PodSpec, ResourceRequirements,
+};
 
 use super::backoff::Backoff;
 use super::images::ReadyImage;
@@ -114,6 +116,8 @@ pub struct Track {
     pub image_name: Option<String>,
     pub image_digest: Option<String>,
     pub stop_signal: Option<String>,
+    /// What the present run may use, as the node was told.
+    pub resources: Option<ResourceRequirements>,
     pub pulling: bool,
     /// Its startup probe has passed and its postStart hook has ended.
     pub started: bool,
@@ -137,6 +141,7 @@ impl Track {
             image_name: None,
             image_digest: None,
             stop_signal: None,
+            resources: None,
             pulling: false,
             started: false,
             ready: false,

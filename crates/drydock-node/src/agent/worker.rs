@@ -4,7 +4,7 @@
 //! what to say in `status.rs`; here is only the doing. When the daemon stops, a worker just ends: its
 //! containers go on, and the next daemon adopts them.
 //!
-//! Start at [`Worker::run`]; containers are started and stopped in `containers.rs`, probed in `watching.rs`,
+//! Start at [`Worker::run`]; containers are resized in `resize.rs`, started and stopped in `containers.rs`, probed in `watching.rs`,
 //! and the API is told in `report.rs`.
 
 use std::collections::HashMap;
@@ -31,7 +31,7 @@ use super::volumes::{Maker, Volumes};
 use crate::protocol::{ContainerStatus, SandboxStatus};
 
 pub(super) const RETRY_FIRST: Duration = Duration::from_millis(100);
-const RETRY_MAX: Duration = Duration::from_secs(10);
+pub(super) const RETRY_MAX: Duration = Duration::from_secs(10);
 /// Steps without a pause; more means that the plan does not converge, which is a bug to survive.
 const STEPS_MAX: usize = 1000;
 
@@ -69,6 +69,8 @@ pub struct Worker {
     gone: bool,
     grace: Option<i64>,
     pub(super) finished: bool,
+    /// Why a container does not get the resources it is to have.
+    pub(super) unresized: Option<String>,
     set_up_retry: Duration,
     set_up_retry_at: Option<Instant>,
     /// Something failed that only time can heal.
@@ -102,6 +104,7 @@ impl Worker {
             of_run: HashMap::new(),
             gone: false,
             finished: false,
+            unresized: None,
             set_up_retry: RETRY_FIRST,
             set_up_retry_at: None,
             retry_at: None,
@@ -122,6 +125,7 @@ impl Worker {
         loop {
             self.desired.mark_unchanged();
             self.take_pod();
+            self.resize().await;
             let wake = match self.settle().await {
                 Turn::Over => return,
                 Turn::Wait(wake) => wake,
@@ -186,6 +190,7 @@ impl Worker {
         for added in pod.spec.iter().flat_map(ephemeral) {
             self.tracks.entry(added.name).or_insert_with(|| Track::new(Role::Ephemeral));
         }
+        self.take_resources(&pod);
         self.pod = pod;
         let grace = self.pod.metadata.deletion_grace_period_seconds;
         if grace < self.grace && self.grace.is_some() && grace.is_some() {

@@ -21,7 +21,7 @@ use tokio::sync::broadcast;
 
 use crate::protocol::{
     ContainerSpec, ContainerStatus, DirSpec, ExecSpec, Listing, NodeEvent, NodeInfo, Refusal, Reply, Request,
-    SandboxSpec, SandboxStatus, ServiceRule, Stats, VolumeContent, frame,
+    Resources, SandboxSpec, SandboxStatus, ServiceRule, Stats, VolumeContent, frame,
 };
 use connection::Connection;
 pub use exec::{ExecOutput, ExecSession, ExecStdio};
@@ -145,6 +145,11 @@ impl NodeClient {
 
     pub async fn signal_container(&self, id: &str, signal: i32) -> Result<(), Error> {
         self.done(Request::SignalContainer { id: id.to_owned(), signal }).await
+    }
+
+    /// Gives a running container other limits. Refused when it uses more memory than it is to get.
+    pub async fn resize_container(&self, id: &str, resources: Resources) -> Result<(), Error> {
+        self.done(Request::ResizeContainer { id: id.to_owned(), resources }).await
     }
 
     /// Kills it if it runs and forgets it; its log and upper directory stay. Absence is no error.

@@ -12,7 +12,7 @@ use super::asks::{Answer, Asker, check_name, done, failed, refuse};
 use super::serve::Node;
 use crate::protocol::frame::{self, Inbox};
 use crate::protocol::{
-    ContainerSpec, ContainerState, ContainerStatus, Exit, NodeEvent, Refusal, RefusalKind, Reply,
+    ContainerSpec, ContainerState, ContainerStatus, Exit, NodeEvent, Refusal, RefusalKind, Reply, Resources,
 };
 use crate::runtime::cgroup::Group;
 use crate::runtime::process;
@@ -355,6 +355,13 @@ impl Node {
             }
         }
         self.forget_if_discarded(id);
+    }
+
+    pub(super) fn resize_container(&mut self, id: &str, resources: Resources) -> Answer {
+        let live = self.find_container(id)?.live.as_ref().ok_or_else(|| not_running(id))?;
+        let wrong = |error: io::Error| refuse(RefusalKind::Failed, format!("cannot resize `{id}`: {error}"));
+        live.group.resize(&resources).map_err(wrong)?;
+        done()
     }
 
     pub(super) fn stats(&mut self, id: &str) -> Answer {

@@ -183,6 +183,7 @@ impl Node {
             Request::CreateContainer(spec) => self.create_container(asker, *spec),
             Request::StartContainer { id } => self.start_container(asker, &id),
             Request::SignalContainer { id, signal } => Some(self.signal_container(&id, signal)),
+            Request::ResizeContainer { id, resources } => Some(self.resize_container(&id, resources)),
             Request::RemoveContainer { id } => self.remove_container(asker, &id),
             Request::Exec(spec) => self.exec(asker, spec, fds),
             Request::Attach { container } => self.attach(asker, &container, fds),

@@ -60,6 +60,11 @@ pub enum Request {
         id: String,
         signal: i32,
     },
+    /// New limits for what runs.
+    ResizeContainer {
+        id: String,
+        resources: Resources,
+    },
     RemoveContainer {
         id: String,
     },

@@ -158,6 +158,24 @@ impl Group {
         }
     }
 
+    /// Writes other limits for what runs inside. Memory in use is never taken away: the kernel would kill for it.
+    pub fn resize(&self, resources: &Resources) -> io::Result<()> {
+        if let Some(bytes) = resources.memory_bytes {
+            let used = self.stats().memory_working_set_bytes;
+            if used > bytes {
+                let why = format!("it uses {used} bytes of memory, more than the {bytes} it is to get");
+                return Err(io::Error::other(why));
+            }
+            // The limit with swap may not lie below the other: it has to move first when both grow.
+            if self.version == Some(Version::One)
+                && self.write("memory", "memory.limit_in_bytes", bytes).is_err()
+            {
+                let _ = self.write("memory", "memory.memsw.limit_in_bytes", bytes);
+            }
+        }
+        self.limit(resources)
+    }
+
     fn limit_v1(&self, resources: &Resources) -> io::Result<()> {
         if let Some(bytes) = resources.memory_bytes {
             self.write("memory", "memory.limit_in_bytes", bytes)?;

@@ -1,6 +1,6 @@
 //! Programs run, print, end, and are limited.
 
-use drydock_node::protocol::{RefusalKind, Rlimit, UserSpec};
+use drydock_node::protocol::{RefusalKind, Resources, Rlimit, UserSpec};
 
 use crate::world::{world, world_of_users};
 
@@ -130,6 +130,27 @@ async fn a_program_can_read_its_own_memory_limit() {
     let mut spec = world.script("c", "pod", &format!("cat {files} 2>/dev/null"));
     spec.resources.memory_bytes = Some(48 << 20);
     assert_eq!(world.run(spec).await.0, format!("{}\n", 48 << 20));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_running_container_gets_other_limits() {
+    let Some(world) = world().await else { return };
+    if world.client.ping().await.unwrap().cgroups == "none" {
+        eprintln!("SKIPPED: no writable cgroups");
+        return world.end().await;
+    }
+    world.sandbox("pod").await;
+    let mut spec = world.script("c", "pod", "sleep 100");
+    spec.resources.memory_bytes = Some(48 << 20);
+    world.start(spec).await;
+    let limits = |bytes: u64| Resources { memory_bytes: Some(bytes), ..Resources::default() };
+    world.client.resize_container("c", limits(96 << 20)).await.unwrap();
+    world.client.resize_container("c", limits(32 << 20)).await.unwrap();
+    let refused = world.client.resize_container("c", limits(4096)).await.unwrap_err();
+    assert!(refused.to_string().starts_with("cannot resize `c`: "), "{refused}");
+    let absent = world.client.resize_container("d", limits(1 << 20)).await.unwrap_err();
+    assert_eq!(absent.to_string(), "container `d` does not exist");
     world.end().await;
 }
 

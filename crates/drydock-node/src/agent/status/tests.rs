@@ -36,6 +36,7 @@ fn view<'a>(pod: &'a Pod, tracks: &'a Tracks) -> View<'a> {
         host_ip: Ipv4Addr::new(10, 244, 0, 1),
         deleting: false,
         sandbox: true,
+        unresized: None,
         now: Timestamp::from_second(1_800_000_000).unwrap(),
         instant: Instant::now(),
     }

@@ -161,6 +161,33 @@ async fn readiness_follows_the_probe() {
 }
 
 #[tokio::test]
+async fn a_pod_that_runs_gets_other_limits_without_a_restart_unless_it_asks_for_one() {
+    let Some(cluster) = cluster().await else { return };
+    let policy = json!([{"resourceName": "memory", "restartPolicy": "RestartContainer"}]);
+    let first = json!({"resources": {"limits": {"cpu": "500m", "memory": "64Mi"}}, "resizePolicy": policy});
+    cluster.run("grow", "trap 'exit 0' TERM; sleep 1000 & wait", first, json!({})).await;
+    let has = |pod: &_| (container(pod)["resources"].clone(), container(pod)["restartCount"].clone());
+    let runs = |pod: &_| container(pod)["state"]["running"].is_object();
+    cluster.until("grow", "running", runs).await;
+    let resize = async |limits: Value, restarts: i64| {
+        let patch = json!({"spec": {"containers": [{"name": "c", "resources": {"limits": limits, "requests": limits}}]}});
+        let done = cluster
+            .pods()
+            .patch_subresource("resize", "grow", &PatchParams::default(), &Patch::Strategic(patch))
+            .await;
+        done.unwrap();
+        let wanted = json!({"limits": limits, "requests": limits});
+        cluster
+            .until("grow", "resized", |pod| runs(pod) && has(pod) == (wanted.clone(), json!(restarts)))
+            .await;
+    };
+    resize(json!({"cpu": "250m", "memory": "64Mi"}), 0).await;
+    resize(json!({"cpu": "250m", "memory": "96Mi"}), 1).await;
+    cluster.delete("grow").await;
+    cluster.end().await;
+}
+
+#[tokio::test]
 async fn a_container_that_fails_liveness_is_restarted() {
     let Some(cluster) = cluster().await else { return };
     let probe = json!({"tcpSocket": {"port": 81}, "periodSeconds": 1, "failureThreshold": 1});
