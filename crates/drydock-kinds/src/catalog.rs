@@ -61,6 +61,8 @@ const CATALOG: &[KindSpec] = &[
     crate::resourceslice::KIND,
     crate::apiservice::KIND,
     crate::customresourcedefinition::KIND,
+    crate::mutatingadmissionpolicy::KIND,
+    crate::mutatingadmissionpolicybinding::KIND,
     crate::mutatingwebhookconfiguration::KIND,
     crate::validatingadmissionpolicy::KIND,
     crate::validatingadmissionpolicybinding::KIND,

@@ -59,6 +59,8 @@ mod ipaddress;
 mod job;
 mod lease;
 mod limitrange;
+mod mutatingadmissionpolicy;
+mod mutatingadmissionpolicybinding;
 mod mutatingwebhookconfiguration;
 mod namespace;
 mod networkpolicy;

@@ -571,6 +571,10 @@ fn one_rule(
             let why = format!("compilation failed: {error}");
             errors.push(FieldError::invalid(&path.child("rule"), rule.clone(), why));
         }
+        Ok(compiled) if compiled.misfit(schema).is_some() => {
+            let why = compiled.misfit(schema).unwrap_or_default();
+            errors.push(FieldError::invalid(&path.child("rule"), rule.clone(), why));
+        }
         Ok(compiled) => match (compiled.uses_old_self, scattered) {
             (true, Some(within)) => {
                 let why = format!(

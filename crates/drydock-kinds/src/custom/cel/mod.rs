@@ -15,6 +15,7 @@ mod semver;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod types;
 mod url;
 mod value;
 
@@ -91,6 +92,18 @@ impl Rule {
             source: source.to_owned(),
             expr,
         })
+    }
+
+    /// Why the rule can never work on values of this schema.
+    pub(crate) fn misfit(&self, schema: &Value) -> Option<String> {
+        let node = Node::parse(schema);
+        match types::check(&self.source, &self.expr, &node, self.optional_old_self) {
+            Err(error) => Some(format!("compilation failed: {error}")),
+            Ok(()) if !types::says_yes_or_no(&self.expr, &node) => {
+                Some("cel expression must evaluate to a bool".to_owned())
+            }
+            Ok(()) => None,
+        }
     }
 
     fn name(&self) -> &str {
