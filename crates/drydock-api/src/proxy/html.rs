@@ -40,10 +40,13 @@ const ATTRIBUTES: &[&str] = &[
 /// Elements whose content is no markup.
 const RAW: &[&str] = &["script", "style", "textarea", "title", "noscript", "iframe", "xmp"];
 
+/// Unpacks what comes in, and packs what goes out.
+type Packing = (GzDecoder<Vec<u8>>, GzEncoder<Vec<u8>>);
+
 /// A page on its way.
 pub(super) struct Rewriter {
     links: Links,
-    packing: Option<(GzDecoder<Vec<u8>>, GzEncoder<Vec<u8>>)>,
+    packing: Option<Packing>,
     /// The beginning of a tag whose end has not come yet.
     pending: Vec<u8>,
     /// The element whose end is looked for, when nothing inside it is markup.

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::pod::{Pod, Values, containers, name, plural, quoted, texts};
-use super::{Rule, Violation};
+use super::{Form, Rule, Violation};
 
-const fn rule(name: &'static str, forms: &'static [(u32, fn(&Pod<'_>) -> Option<Violation>)]) -> Rule {
+const fn rule(name: &'static str, forms: &'static [(u32, Form)]) -> Rule {
     Rule { name, forms, replaces: "" }
 }
 

@@ -50,9 +50,11 @@ pub struct Violation {
     pub detail: String,
 }
 
+type Form = fn(&Pod<'_>) -> Option<Violation>;
+
 /// A rule, in the forms it has had since some minor versions.
 struct Rule {
-    forms: &'static [(u32, fn(&Pod<'_>) -> Option<Violation>)],
+    forms: &'static [(u32, Form)],
     /// The weaker rule of the baseline that this one replaces.
     replaces: &'static str,
     name: &'static str,
@@ -161,7 +163,7 @@ impl Grade {
 }
 
 impl Rule {
-    fn form(&self, minor: u32) -> Option<fn(&Pod<'_>) -> Option<Violation>> {
+    fn form(&self, minor: u32) -> Option<Form> {
         self.forms.iter().rev().find(|(since, _)| *since <= minor).map(|(_, form)| *form)
     }
 }
