@@ -83,7 +83,15 @@ fn of_node(node: &Node) -> Type<'_> {
     }
 }
 
-impl Type<'_> {
+impl<'n> Type<'n> {
+    /// What may be absent stays so, however often it is asked.
+    fn optional(self) -> Type<'n> {
+        match self {
+            Self::Optional(_) => self,
+            found => Type::Optional(Box::new(found)),
+        }
+    }
+
     fn name(&self) -> Option<String> {
         Some(match self {
             Self::Any | Self::Object(_) => return None,
@@ -136,7 +144,7 @@ impl<'e, 'n> Checker<'e, 'n> {
             Expr::Ident(name) => self.named(name),
             Expr::Select(of, field, optional) => {
                 let found = self.field(of, field)?;
-                if *optional { Type::Optional(Box::new(found)) } else { found }
+                if *optional { found.optional() } else { found }
             }
             Expr::Has(of, field) => {
                 self.field(of, field)?;
@@ -148,7 +156,7 @@ impl<'e, 'n> Checker<'e, 'n> {
                     Type::List(inner) | Type::Map(inner) => *inner,
                     _ => Type::Any,
                 };
-                if *optional { Type::Optional(Box::new(found)) } else { found }
+                if *optional { found.optional() } else { found }
             }
             Expr::Call(target, name, args) => self.call(target.as_deref(), name, args)?,
             Expr::List(items) => {
@@ -215,7 +223,7 @@ impl<'e, 'n> Checker<'e, 'n> {
         match of {
             Type::Any => Ok(Type::Any),
             Type::Map(value) => Ok(*value),
-            Type::Optional(inner) => Ok(Type::Optional(Box::new(self.field_of(*inner, field)?))),
+            Type::Optional(inner) => Ok(self.field_of(*inner, field)?.optional()),
             Type::Object(node) => match node.properties.get(unescaped(field).as_ref()) {
                 Some(found) => Ok(of_node(found)),
                 None if OF_EVERY_OBJECT.contains(&field) => Ok(Type::Any),
