@@ -178,7 +178,10 @@ mod tests {
 
     #[track_caller]
     fn check(spec: Value, old: Option<Value>, expect: &[&str]) {
-        let old = old.map(service);
+        let mut old = old.map(service);
+        if let Some(old) = &mut old {
+            prepare(old, None);
+        }
         let mut new = service(spec);
         prepare(&mut new, old.as_ref());
         let errors = KIND.check(&new, old.as_ref());
@@ -188,7 +191,8 @@ mod tests {
 
     #[test]
     fn the_target_port_is_the_port_unless_said() {
-        let object = service(json!({"ports": [{"port": 80}, {"port": 81, "targetPort": "http"}]}));
+        let mut object = service(json!({"ports": [{"port": 80}, {"port": 81, "targetPort": "http"}]}));
+        prepare(&mut object, None);
         assert_eq!(object["spec"]["ports"][0], json!({"port": 80, "protocol": "TCP", "targetPort": 80}));
         assert_eq!(object["spec"]["ports"][1]["targetPort"], "http");
         assert_eq!(object["spec"]["ipFamilies"], json!(["IPv4"]));
