@@ -1,3 +1,5 @@
+//! Pods, and what each level of Pod Security says about them.
+
 use serde_json::json;
 
 use super::*;

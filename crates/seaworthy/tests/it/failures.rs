@@ -97,10 +97,11 @@ fn a_container_that_exits_at_once_is_explained_and_rolled_back() {
     explained(&said);
     assert!(said.contains("rolled back to revision 1"), "{said}");
     let history = world.run(&second, &["history"]).ok();
-    let rows: Vec<Vec<&str>> =
-        history.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
-    let seen: Vec<(&str, &str)> = rows.iter().map(|row| (row[0], row[2])).collect();
-    assert_eq!(seen, [("1", "superseded"), ("2", "failed"), ("3", "deployed")], "{history}");
+    assert_eq!(
+        program::revisions(&history),
+        [("1", "superseded"), ("2", "failed"), ("3", "deployed")],
+        "{history}"
+    );
     let pods = world.get("pods -n second");
     let pods = pods["items"].as_array().unwrap();
     assert!(pods.iter().any(is_ready), "the earlier revision runs: {pods:?}");

@@ -148,3 +148,9 @@ pub fn copy(from: &Path, to: &Path, link: bool) {
     command.arg(from).arg(to);
     run(command).ok();
 }
+
+/// Number and status of each revision in what `history` printed, whose columns are parted by tabs as Helm's are.
+pub fn revisions(history: &str) -> Vec<(&str, &str)> {
+    let rows = history.lines().skip(1).map(|line| line.split('\t').map(str::trim).collect::<Vec<_>>());
+    rows.map(|row| (row[0], row[2])).collect()
+}

@@ -33,10 +33,11 @@ fn a_change_is_a_revision_and_can_be_taken_back() {
     back.ok();
     assert_eq!(setting(&world), "");
     let history = world.run(&folder, &["history"]).ok();
-    let rows: Vec<Vec<&str>> =
-        history.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
-    let seen: Vec<(&str, &str)> = rows.iter().map(|row| (row[0], row[2])).collect();
-    assert_eq!(seen, [("1", "superseded"), ("2", "superseded"), ("3", "deployed")], "{history}");
+    assert_eq!(
+        program::revisions(&history),
+        [("1", "superseded"), ("2", "superseded"), ("3", "deployed")],
+        "{history}"
+    );
     helm_sees_the_same(&world);
 }
 
