@@ -6,4 +6,5 @@ mod attaching;
 mod commands;
 mod debugging;
 mod forwarding;
+mod logging;
 mod world;
