@@ -6,6 +6,7 @@
 // A test that cannot go on says so by panicking.
 #![allow(clippy::unwrap_used)]
 
+mod archives;
 mod charts;
 mod errors;
 mod flags;
