@@ -127,6 +127,51 @@ fn missing_kinds_quotas_and_room_are_found_beforehand() {
 }
 
 #[test]
+fn everything_that_belongs_to_others_is_told_at_once_and_where_it_comes_from() {
+    let Some(port) = Port::beside_helm() else { return };
+    web(&port);
+    for name in ["theirs", "shop"] {
+        port.ours(&format!("install {name}-owner ./web --set app={name}")).ok();
+    }
+    let taken = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}-owner-settings\n";
+    let also = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: kube-root-ca.crt\n";
+    port.chart("thief", "", &[("templates/taken.yaml", taken), ("templates/also.yaml", also)]);
+    let helms = port.helm("install theirs ./thief").fails(1);
+    let both = |said: &str| said.contains("-owner-settings") && said.contains("kube-root-ca.crt");
+    assert!(!both(&helms) && !helms.contains("taken.yaml"), "{helms}");
+    let ours = port.ours("install shop ./thief").fails(6);
+    assert!(both(&ours) && ours.contains("thief/templates/taken.yaml:2"), "{ours}");
+    assert!(ours.contains("shop-owner"), "the owner is named: {ours}");
+}
+
+#[test]
+fn what_a_quota_will_refuse_is_told_before_pods_are_missing() {
+    let Some(port) = Port::beside_helm() else { return };
+    web(&port);
+    port.create::<ResourceQuota>(
+        json!({ "metadata": { "name": "few" }, "spec": { "hard": { "pods": "1" } } }),
+    );
+    let helms = port.helm("install theirs ./web --set app=theirs");
+    assert!(!helms.err.contains("few") && !helms.out.contains("few"), "{helms}");
+    helms.ok();
+    port.helm("uninstall theirs --wait --timeout 30s").ok();
+    let ours = port.ours("install shop ./web");
+    assert!(ours.err.contains("quota `few`"), "{ours}");
+}
+
+#[test]
+fn a_misspelt_value_is_told_with_what_was_meant() {
+    let Some(port) = Port::beside_helm() else { return };
+    web(&port);
+    let helms = port.helm("install theirs ./web --set replcas=3 --dry-run=client");
+    assert!(!helms.err.contains("replcas"), "{helms}");
+    helms.ok();
+    let ours = port.ours("install shop ./web --set replcas=3 --dry-run=client");
+    assert!(ours.err.contains("`replcas`") && ours.err.contains("did you mean `replicas`?"), "{ours}");
+    ours.ok();
+}
+
+#[test]
 fn a_difference_is_readable_and_hides_secrets() {
     let port = Port::open();
     let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: {{ .Release.Name }}-secret}\nstringData:\n  token: {{ .Values.colour }}-hush\n";

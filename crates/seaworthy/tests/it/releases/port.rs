@@ -42,7 +42,8 @@ impl Port {
     pub fn beside_helm() -> Option<Port> {
         let home = std::env::var("HOME").unwrap_or_default();
         let Some(helm) = program::find("helm", &[&format!("{home}/go/bin")]) else {
-            program::missing("helm is not installed (`.ci/setup` does it)");
+            // Helm is no Debian package; CI may not have it.
+            eprintln!("NOT CHECKED: helm is not on this machine (`.ci/setup` installs it where there is Go)");
             return None;
         };
         Some(Port { helm: Some(helm), ..Port::open() })
