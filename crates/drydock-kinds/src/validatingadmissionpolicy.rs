@@ -4,6 +4,7 @@ use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use serde_json::{Value, json};
 
 use crate::admissionpolicy::{self, choice, expression, names};
+use crate::custom::cel::RESERVED;
 use crate::edit::fill_at;
 use crate::field::{FieldError, Path};
 use crate::read::{list, text};
@@ -31,29 +32,6 @@ pub const KIND: KindSpec = KindSpec::cluster::<ValidatingAdmissionPolicy>()
 const REASONS: &[&str] = &["Forbidden", "Invalid", "RequestEntityTooLarge"];
 const MAX_ANNOTATIONS: usize = 20;
 const MAX_ANNOTATION_EXPRESSION: usize = 5 * 1024;
-const RESERVED: [&str; 21] = [
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
 
 fn default(object: &mut Value) {
     if object.get("spec").is_some_and(Value::is_object) {

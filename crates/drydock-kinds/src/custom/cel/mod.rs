@@ -27,6 +27,7 @@ use serde_json::Value;
 
 use self::eval::{Eval, Failure};
 use self::parser::Expr;
+pub(crate) use self::value::RESERVED;
 use self::value::{Val, lift};
 use super::check::old_item;
 use super::node::{Additional, DataType, Node};

@@ -88,34 +88,36 @@ fn text_of<'a>(text: &'a str, node: Option<&'a Node>) -> Val<'a> {
     }
 }
 
+/// Words that no name in an expression may be.
+pub(crate) const RESERVED: [&str; 21] = [
+    "true",
+    "false",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
+];
+
 /// The name under which a schema's field can be written in an expression.
 pub(super) fn unescaped(name: &str) -> Cow<'_, str> {
     if !name.starts_with("__") && !name.contains("__") {
         return Cow::Borrowed(name);
     }
-    const RESERVED: [&str; 21] = [
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-    ];
     let inner = name.strip_prefix("__").and_then(|rest| rest.strip_suffix("__"));
     if let Some(inner) = inner.filter(|inner| RESERVED.contains(inner)) {
         return Cow::Owned(inner.to_owned());
