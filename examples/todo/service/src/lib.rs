@@ -7,6 +7,7 @@
 pub mod client;
 pub mod clock;
 pub mod config;
+mod connections;
 pub mod health;
 pub mod log;
 pub mod metrics;

@@ -1,9 +1,8 @@
-//! Serving HTTP: the limits, logs and metrics that every route gets, and a shutdown that finishes requests.
+//! Serving HTTP: the limits, logs and metrics that every route gets.
 //!
-//! Start at [`serve`]. Each request gets an id, a span, a deadline and a place among a bounded number of
+//! Start at [`serve`]; connections and the shutdown are in [`crate::connections`]. Each request gets an id, a span, a deadline and a place among a bounded number of
 //! concurrent requests; beyond that bound callers are told to come back instead of waiting in a queue.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,16 +15,20 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tracing::Instrument;
 
+pub use crate::connections::serve_on;
 use crate::metrics::{Metrics, RequestLabels};
 use crate::request_id;
-use crate::shutdown::Stopping;
 
-/// What one request may cost.
+/// What one request may cost, and one connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     pub body_bytes: usize,
     pub time: Duration,
     pub concurrent: usize,
+    pub connections: usize,
+    /// How long a client may take for the head of a request; also how long a connection may stay unused, so it is
+    /// longer than clients of ours keep one ([`crate::client`]).
+    pub head: Duration,
     /// How long requests in progress may take once the process was asked to stop.
     pub drain: Duration,
 }
@@ -36,6 +39,8 @@ impl Default for Limits {
             body_bytes: 64 << 10,
             time: Duration::from_secs(15),
             concurrent: 512,
+            connections: 4_096,
+            head: Duration::from_secs(30),
             drain: Duration::from_secs(20),
         }
     }
@@ -45,8 +50,6 @@ impl Default for Limits {
 pub enum Error {
     #[error("cannot listen on `{address}`")]
     Listen { address: String, source: std::io::Error },
-    #[error("the server stopped")]
-    Serve(#[source] std::io::Error),
 }
 
 #[derive(Clone)]
@@ -74,38 +77,9 @@ pub async fn serve(
     let listener = TcpListener::bind(&address).await;
     let listener = listener.map_err(|source| Error::Listen { address: address.clone(), source })?;
     tracing::info!(service, address, version = env!("CARGO_PKG_VERSION"), "listening");
-    serve_on(listener, router, limits, crate::shutdown::requested()).await?;
+    serve_on(listener, router, limits, crate::shutdown::requested()).await;
     tracing::info!(service, "stopped");
     Ok(())
-}
-
-/// Serves on a socket that is already bound, until `stop` resolves and the requests in progress are done
-/// (at most `limits.drain`).
-pub async fn serve_on(
-    listener: TcpListener,
-    router: Router,
-    limits: Limits,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), Error> {
-    let (stopping, mut stopped) = tokio::sync::watch::channel(false);
-    let signal = async move {
-        stop.await;
-        let _ = stopping.send(true);
-    };
-    let router = router.layer(axum::Extension(Stopping::of(stopped.clone())));
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, service).with_graceful_shutdown(signal);
-    let deadline = async move {
-        let _ = stopped.wait_for(|stopping| *stopping).await;
-        tokio::time::sleep(limits.drain).await;
-    };
-    tokio::select! {
-        outcome = server => outcome.map_err(Error::Serve),
-        () = deadline => {
-            tracing::warn!("requests were still in progress at the deadline");
-            Ok(())
-        }
-    }
 }
 
 async fn admit(State(gate): State<Gate>, request: Request, next: Next) -> Response {
