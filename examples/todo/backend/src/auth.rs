@@ -172,7 +172,8 @@ pub struct Session {
 impl Session {
     /// For streams, which outlive the check at their beginning. What cannot be asked right now counts as valid.
     pub async fn is_still_valid(&self, app: &App) -> bool {
-        let is_refused = matches!(refuse_revoked(app, &self.token_id).await, Err(ApiError::BadToken));
+        let is_refused =
+            matches!(refuse_closed(app, &self.token_id, &self.user_id).await, Err(ApiError::BadToken));
         clock::unix_s() < self.expires_at_s && !is_refused
     }
 }
@@ -191,7 +192,7 @@ impl FromRequestParts<App> for Session {
             tracing::info!(%error, "token refused");
             ApiError::BadToken
         })?;
-        refuse_revoked(app, &claims.jti).await?;
+        refuse_closed(app, &claims.jti, &claims.sub).await?;
         let path = RawPathParams::from_request_parts(parts, app)
             .await
             .map_err(|_| ApiError::NotFound("this address"))?;
@@ -202,11 +203,12 @@ impl FromRequestParts<App> for Session {
     }
 }
 
-async fn refuse_revoked(app: &AppState, token_id: &str) -> Result<()> {
+/// Refuses a session that was logged out of, or whose user is gone.
+async fn refuse_closed(app: &AppState, token_id: &str, user_id: &str) -> Result<()> {
     if app.sessions.is_fresh(token_id) {
         return Ok(());
     }
-    if app.store.is_revoked(token_id).await? {
+    if !app.store.is_session_open(token_id, user_id).await? {
         return Err(ApiError::BadToken);
     }
     app.sessions.note(token_id);

@@ -65,10 +65,12 @@ impl Store {
         Ok(())
     }
 
-    pub async fn is_revoked(&self, id: &str) -> Result<bool, Error> {
-        const SQL: &str = "select id from revoked_tokens where id = $1";
+    /// Whether a session counts: its user exists, and nobody logged out of token `id`.
+    pub async fn is_session_open(&self, id: &str, user: &str) -> Result<bool, Error> {
+        const SQL: &str = "select id from users where id = $1 \
+                           and not exists (select 1 from revoked_tokens where revoked_tokens.id = $2)";
         let row: Option<(String,)> =
-            on!(&self.db, pool => sqlx::query_as(SQL).bind(id).fetch_optional(pool).await?);
+            on!(&self.db, pool => sqlx::query_as(SQL).bind(user).bind(id).fetch_optional(pool).await?);
         Ok(row.is_some())
     }
 

@@ -4,11 +4,10 @@ use std::process::Command;
 
 use axum::http::Method;
 use serde_json::{Value, json};
-use service::token::Audience;
 
-use crate::world::{On, Person, SECRET, World, on_both, token};
+use crate::world::{On, PASSWORD, Person, SECRET, World, on_both};
 
-on_both!(accounts_and_tokens_keep_their_contract, forged_expired_and_swapped_tokens_open_nothing,);
+on_both!(accounts_and_tokens_keep_their_contract,);
 
 async fn accounts_and_tokens_keep_their_contract(world: World) {
     let post = |path: &'static str, body: Value| world.call(Method::POST, path, None, Some(body));
@@ -21,13 +20,13 @@ async fn accounts_and_tokens_keep_their_contract(world: World) {
     assert_eq!((body["code"].as_str(), fields), (Some("VALIDATION"), vec!["email", "password"]));
 
     let person = world.person().await;
-    let again = json!({ "email": person.email.to_uppercase(), "password": "correct horse" });
+    let again = json!({ "email": person.email.to_uppercase(), "password": PASSWORD });
     assert_eq!(post("/api/auth/register", again).await.status, 409);
 
     let wrong = post("/api/auth/login", json!({ "email": person.email, "password": "wrong horse" })).await;
     assert_eq!(wrong.status, 401);
     assert!(wrong.headers.contains_key("www-authenticate"));
-    let login = post("/api/auth/login", json!({ "email": person.email, "password": "correct horse" })).await;
+    let login = post("/api/auth/login", json!({ "email": person.email, "password": PASSWORD })).await;
     assert_eq!(login.status, 200);
     let body: Value = login.json().unwrap();
     let second = body["access_token"].as_str().unwrap();
@@ -39,37 +38,6 @@ async fn accounts_and_tokens_keep_their_contract(world: World) {
     assert_eq!(world.call(Method::POST, "/api/auth/logout", Some(second), None).await.status, 204);
     assert_eq!(world.call(Method::GET, "/api/auth/me", Some(second), None).await.status, 401);
     assert_eq!(world.call(Method::GET, "/api/auth/me", Some(&person.token), None).await.status, 200);
-}
-
-async fn forged_expired_and_swapped_tokens_open_nothing(world: World) {
-    let (ada, eve) = (world.person().await, world.person().await);
-    let forged = token(&ada.id, Audience::Session, "another secret that is also long enough", 600);
-    let expired = token(&ada.id, Audience::Session, SECRET, 5);
-    let for_tools = token(&ada.id, Audience::ToolCall, SECRET, 600);
-    let routes = [
-        (Method::GET, "/tasks", Value::Null),
-        (Method::POST, "/tasks", json!({ "title": "evil" })),
-        (Method::GET, "/tasks/1", Value::Null),
-        (Method::PUT, "/tasks/1", json!({ "title": "evil" })),
-        (Method::PATCH, "/tasks/1/complete", Value::Null),
-        (Method::DELETE, "/tasks/1", Value::Null),
-        (Method::POST, "/tasks/1/restore", Value::Null),
-        (Method::GET, "/events", Value::Null),
-        (Method::POST, "/chat", json!({ "message": "show my tasks" })),
-        (Method::GET, "/chat/history", Value::Null),
-        (Method::DELETE, "/chat/history", Value::Null),
-    ];
-    for (method, path, body) in routes {
-        let path = format!("/api/{}{path}", ada.id);
-        let body = (!body.is_null()).then_some(body);
-        let call = |token| world.call(method.clone(), &path, token, body.clone());
-        for bad in [None, Some("garbage"), Some(forged.as_str()), Some(&expired), Some(&for_tools)] {
-            let answer = call(bad).await;
-            assert_eq!(answer.status, 401, "{method} {path} with {bad:?}");
-            assert!(answer.headers.contains_key("www-authenticate"), "{method} {path}");
-        }
-        assert_eq!(call(Some(&eve.token)).await.status, 403, "{method} {path} by another user");
-    }
 }
 
 #[tokio::test]

@@ -6,7 +6,9 @@
 mod auth;
 mod chat;
 mod databases;
+mod isolation;
 mod live;
+mod mcp;
 mod models;
 mod outages;
 mod sse;

@@ -14,6 +14,7 @@ use store::{PoolSize, Store};
 use crate::databases::{self, Server};
 
 pub const SECRET: &str = "a secret that only the tests know, 40 chars";
+pub const PASSWORD: &str = "correct horse";
 
 pub struct World {
     pub client: Client,
@@ -151,12 +152,20 @@ impl World {
     pub async fn person(&self) -> Person {
         static COUNT: AtomicUsize = AtomicUsize::new(1);
         let email = format!("person{}@example.org", COUNT.fetch_add(1, Ordering::Relaxed));
-        let body = json!({ "email": email, "password": "correct horse", "name": "Ada" });
+        let body = json!({ "email": email, "password": PASSWORD, "name": "Ada" });
         let answer = self.call(Method::POST, "/api/auth/signup", None, Some(body)).await;
         assert_eq!(answer.status, StatusCode::CREATED);
         let body: Value = answer.json().expect("JSON");
         let text = |value: &Value| value.as_str().expect("a string").to_owned();
         Person { id: text(&body["user"]["id"]), token: text(&body["access_token"]), email }
+    }
+
+    /// A further session of `person`: its token.
+    pub async fn log_in(&self, person: &Person) -> String {
+        let body = json!({ "email": person.email, "password": PASSWORD });
+        let answer = self.call(Method::POST, "/api/auth/login", None, Some(body)).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        answer.json::<Value>().expect("JSON")["access_token"].as_str().expect("a token").to_owned()
     }
 
     /// Calls below `/api/{user_id}` of `person`.
