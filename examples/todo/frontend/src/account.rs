@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Form, State};
+use axum::extract::{Form, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
@@ -21,12 +21,19 @@ pub struct Fields {
     password: String,
 }
 
+/// The query with which a session that has ended leads to the login page.
+pub const AGAIN: &str = "again";
+
 pub async fn sign_up_page(headers: HeaderMap) -> Response {
-    page(&headers, Kind::SignUp)
+    page(&headers, Kind::SignUp, &Problem::default())
 }
 
-pub async fn log_in_page(headers: HeaderMap) -> Response {
-    page(&headers, Kind::LogIn)
+pub async fn log_in_page(headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
+    let problem = match query.as_deref() {
+        Some(AGAIN) => Problem::new("Your session is over. Log in to go on where you were."),
+        _ => Problem::default(),
+    };
+    page(&headers, Kind::LogIn, &problem)
 }
 
 pub async fn sign_up(
@@ -97,13 +104,13 @@ pub async fn theme(headers: HeaderMap, Form(fields): Form<ThemeFields>) -> Respo
     response
 }
 
-fn page(headers: &HeaderMap, kind: Kind) -> Response {
+fn page(headers: &HeaderMap, kind: Kind, problem: &Problem) -> Response {
     let visitor = Visitor::of(headers);
     // Who is logged in already has no use for these forms.
     if visitor.token.is_some() {
         return Redirect::to("/").into_response();
     }
-    show(&visitor, kind, StatusCode::OK, &Problem::default(), &Fields::default())
+    show(&visitor, kind, StatusCode::OK, problem, &Fields::default())
 }
 
 fn enter(visitor: &Visitor, kind: Kind, outcome: Result<Session, Error>, fields: &Fields) -> Response {

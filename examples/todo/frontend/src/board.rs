@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
+use crate::account::AGAIN;
 use crate::api::{Api, Error, LoggedIn, Problem};
 use crate::flash::{Flash, Words};
 use crate::pages::{self, Board, Notice};
@@ -113,7 +114,7 @@ pub async fn fulfil(State(api): Api_, headers: HeaderMap, fields: Fields, wish: 
     if !visitor.may_post(&fields.csrf) {
         return pages::stale_form(&visitor);
     }
-    let Some(token) = visitor.token.clone() else { return Redirect::to("/login").into_response() };
+    let Some(token) = visitor.token.clone() else { return failure(&visitor, &Error::LoggedOut) };
     let logged_in = match api.who_is(token).await {
         Ok(logged_in) => logged_in,
         Err(error) => return failure(&visitor, &error),
@@ -227,7 +228,7 @@ fn landing(visitor: &Visitor) -> Response {
 pub fn failure(visitor: &Visitor, error: &Error) -> Response {
     match error {
         Error::LoggedOut => {
-            let mut response = Redirect::to("/login").into_response();
+            let mut response = Redirect::to(&format!("/login?{AGAIN}")).into_response();
             visitor.log_out(response.headers_mut());
             response
         }
