@@ -11,6 +11,13 @@ document.documentElement.classList.add("scripted");
 
 // --- Taking over what the server rendered -------------------------------------------------------------------
 
+// What a page that comes by itself does not know of: what was just told, and what is wrong with a form.
+const TOLD = "#flash, #notice, #chat-notice, form:has(.error)";
+// Attributes that belong to the person and to this script, not to the server.
+const OURS = ["open", "class", "aria-busy"];
+
+let live = false;
+
 // Turns `old` into `fresh` and leaves alone what a person is in the middle of: focus, typed text, opened details.
 function morph(old, fresh) {
   if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName) return old.replaceWith(fresh);
@@ -18,8 +25,9 @@ function morph(old, fresh) {
     if (old.data !== fresh.data) old.data = fresh.data;
     return;
   }
+  if (live && old.matches(TOLD)) return;
   for (const { name } of [...old.attributes]) {
-    if (!fresh.hasAttribute(name) && name !== "open" && name !== "class") old.removeAttribute(name);
+    if (!fresh.hasAttribute(name) && !OURS.includes(name)) old.removeAttribute(name);
   }
   for (const { name, value } of fresh.attributes) {
     if (old.getAttribute(name) !== value) old.setAttribute(name, value);
@@ -29,7 +37,13 @@ function morph(old, fresh) {
 }
 
 function morphChildren(old, fresh) {
-  const keyed = new Map([...old.children].filter((child) => child.id).map((child) => [child.id, child]));
+  const wanted = new Set([...fresh.children].map((child) => child.id));
+  const keyed = new Map();
+  for (const child of [...old.children]) {
+    if (!child.id) continue;
+    if (wanted.has(child.id)) keyed.set(child.id, child);
+    else child.remove();
+  }
   let at = old.firstChild;
   for (const child of [...fresh.childNodes]) {
     const match = child.id ? keyed.get(child.id) : at && !at.id && at.nodeName === child.nodeName ? at : null;
@@ -48,27 +62,38 @@ function morphChildren(old, fresh) {
   }
 }
 
-// Replaces the parts of this board by those of `html`. Returns false when it is another page (logged out).
-function adopt(html, { keepFlash = false } = {}) {
+// The board in a page the server sent; null when it is another page, because the session is over or something failed.
+function boardIn(html) {
   const next = new DOMParser().parseFromString(html, "text/html");
-  if (!next.querySelector("[data-board]")) return false;
-  const known = new Set([...document.querySelectorAll(".task")].map((row) => row.id));
-  const focused = document.activeElement?.id;
+  return next.querySelector("[data-board]") ? next : null;
+}
+
+// How often the board was replaced: whoever asked before the last time holds an older page.
+let adoptions = 0;
+
+// Replaces the parts of this board by those of `next`. `isLive` when nobody asked for it.
+function adopt(next, isLive = false) {
+  // Somebody else has logged in with this browser.
+  if (next.querySelector("[data-board]").dataset.board !== board.dataset.board) return location.assign("/");
+  const known = new Set(rows().map((row) => row.id));
+  const attention = attend();
   const atEnd = isAtEnd();
   decorate(next);
+  live = isLive;
   for (const id of PARTS) {
-    const [old, fresh] = [document.getElementById(id), next.getElementById(id)];
-    if (id === "chat" && speaking) continue;
-    if (keepFlash) fresh.querySelector("#flash")?.replaceWith(document.getElementById("flash").cloneNode(true));
-    morph(old, fresh);
+    if (id !== "chat" || !speaking) morph(document.getElementById(id), next.getElementById(id));
   }
+  adoptions += 1;
   document.title = next.title;
-  if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus();
-  for (const row of document.querySelectorAll(".task")) {
+  regain(attention);
+  for (const row of rows()) {
     if (!known.has(row.id)) flashRow(row);
   }
   if (atEnd) scrollChat();
-  return true;
+}
+
+function rows() {
+  return [...document.querySelectorAll(".task")];
 }
 
 function flashRow(row) {
@@ -93,56 +118,156 @@ function decorate(root) {
   }
 }
 
+// --- Where a person is --------------------------------------------------------------------------------------------
+
+// Counts what a person does, so that an answer that comes later can tell whether they have gone on since.
+let gestures = 0;
+for (const kind of ["keydown", "pointerdown", "click"]) addEventListener(kind, () => gestures++, { capture: true });
+
+// What has the focus, and in which row of the list it stands.
+function attend() {
+  const element = document.activeElement ?? document.body;
+  return { element, at: rows().indexOf(element.closest(".task")), panel: element.closest("#chat") };
+}
+
+// The focus moves only when its element was taken away: on to what stands in its place now.
+function regain({ element, at, panel }) {
+  if (element === document.activeElement || element === document.body) return;
+  const neighbours = rows();
+  const place =
+    (element.isConnected && element) ||
+    (element.id && document.getElementById(element.id)) ||
+    (at >= 0 && neighbours[Math.min(at, neighbours.length - 1)]?.querySelector(".box")) ||
+    document.getElementById(panel ? "messages" : "tasks-title");
+  place.focus();
+}
+
 // --- Forms --------------------------------------------------------------------------------------------------
-
-function notice(form, text) {
-  const place = form.closest("#chat") ? "chat-notice" : "notice";
-  const line = document.createElement("p");
-  line.className = "notice";
-  line.textContent = text;
-  document.getElementById(place)?.replaceChildren(line);
-}
-
-async function submit(form, submitter) {
-  const row = form.closest(".task");
-  const index = row ? [...row.parentNode.children].indexOf(row) : -1;
-  form.setAttribute("aria-busy", "true");
-  try {
-    const answer = await fetch(form.action, {
-      method: "POST",
-      body: new URLSearchParams(new FormData(form, submitter)),
-      headers: { accept: "text/html" },
-    });
-    if (!adopt(await answer.text())) return answer.status >= 500 ? notice(form, UNAVAILABLE) : location.assign("/");
-    if (answer.ok) finish(form, row, index);
-    else document.querySelector("#main [aria-invalid]")?.focus();
-  } catch {
-    notice(form, navigator.onLine ? FAILED : OFFLINE);
-  } finally {
-    form.removeAttribute("aria-busy");
-  }
-}
 
 const FAILED = "The connection failed. Nothing was changed as far as we know; please try again.";
 const UNAVAILABLE = "The service does not answer right now. Nothing is lost, please try again.";
 const OFFLINE = "You are offline. What you typed is still here; try again when the connection is back.";
+const STALE = "You have logged in again since this page was made. It is up to date now; please send it once more.";
 
-// Leaves the focus where a person would go on.
-function finish(form, row, index) {
+function notice(place, text) {
+  const line = document.createElement("p");
+  line.className = "notice";
+  line.textContent = text;
+  document.getElementById(place).replaceChildren(line);
+}
+
+const pending = new WeakMap();
+
+function busy(element, by) {
+  const left = (pending.get(element) ?? 0) + by;
+  pending.set(element, left);
+  if (left) element.setAttribute("aria-busy", "true");
+  else element.removeAttribute("aria-busy");
+}
+
+let turn = Promise.resolve();
+
+// Forms are sent one after the other: the page that answers shows what was sent before it.
+function submit(form, submitter) {
+  const sent = { form, data: new FormData(form, submitter), gestures, address: location.href };
+  document.getElementById(form.closest("#chat") ? "chat-notice" : "notice").replaceChildren();
+  busy(form, 1);
+  depart(form, sent.data);
+  turn = turn.then(() => post(sent)).finally(() => busy(form, -1));
+}
+
+// Leaves a form the moment it is sent: nobody has to wait for the answer before going on.
+function depart(form, data) {
   if ("reset" in form.dataset) {
+    // What was refused before and stands in the page is not what comes next.
+    typedIn(form).forEach((field) => (field.defaultValue = ""));
     form.reset();
     form.querySelector("details")?.removeAttribute("open");
-    document.getElementById("new-title")?.focus();
+    document.getElementById("new-title").focus();
+    announce(data.get("title"));
   }
   if ("close" in form.dataset) {
     form.reset();
     const details = form.closest("details");
-    details?.removeAttribute("open");
-    details?.querySelector("summary")?.focus();
+    details.removeAttribute("open");
+    details.querySelector("summary").focus();
   }
-  if (row && !row.isConnected) {
-    const rows = document.querySelectorAll(".task .box");
-    (rows[Math.min(index, rows.length - 1)] ?? document.getElementById("new-title"))?.focus();
+}
+
+function typedIn(form) {
+  return form.querySelectorAll("input:not([type=hidden]), textarea");
+}
+
+// The new task in its place until the server's own row takes it.
+function announce(title) {
+  const row = document.createElement("li");
+  row.className = "coming";
+  row.textContent = title;
+  document.querySelector("ul.list").append(row);
+}
+
+async function post(sent) {
+  const seen = adoptions;
+  const place = sent.form.closest("#chat") ? "chat-notice" : "notice";
+  try {
+    const answer = await fetch(sent.form.action, {
+      method: "POST",
+      body: new URLSearchParams(sent.data),
+      headers: { accept: "text/html" },
+    });
+    const next = boardIn(await answer.text());
+    if (next) return take(next, answer.ok, sent, seen);
+    restore(sent);
+    if (answer.ok) return sessionOver();
+    notice(place, answer.status === 403 ? STALE : UNAVAILABLE);
+    refresh();
+  } catch {
+    restore(sent);
+    notice(place, navigator.onLine ? FAILED : OFFLINE);
+  }
+}
+
+// The page that answers a form. When other pages came meanwhile it may be older than they are.
+function take(next, isDone, sent, seen) {
+  if (sent.address === location.href || !isDone) adopt(next);
+  else document.getElementById("flash").replaceWith(next.getElementById("flash"));
+  if (seen !== adoptions - 1 || sent.address !== location.href) refresh();
+  if (isDone) return;
+  restore(sent);
+  if (sent.gestures === gestures) document.querySelector("#main [aria-invalid]")?.focus();
+}
+
+// Gives back what was sent and not accepted, where nothing else was typed meanwhile.
+function restore({ form, data }) {
+  document.querySelectorAll(".coming").forEach((row) => row.remove());
+  for (const field of typedIn(form)) {
+    if (field.value !== field.defaultValue || !data.get(field.name)) continue;
+    field.value = data.get(field.name);
+    field.closest("details")?.setAttribute("open", "");
+  }
+}
+
+// --- The end of a session -------------------------------------------------------------------------------------------
+
+const DRAFTS = "drafts";
+
+// What was typed waits in this window until its owner is back.
+function sessionOver() {
+  const typed = [...board.querySelectorAll("input[id]:not([type=hidden], #search), textarea[id]")];
+  const fields = typed.filter((field) => field.value !== field.defaultValue).map(({ id, value }) => [id, value]);
+  sessionStorage.setItem(DRAFTS, JSON.stringify({ user: board.dataset.board, fields }));
+  location.assign("/login?again");
+}
+
+function takeUpDrafts() {
+  const kept = JSON.parse(sessionStorage.getItem(DRAFTS) ?? "null");
+  sessionStorage.removeItem(DRAFTS);
+  if (kept?.user !== board.dataset.board) return;
+  for (const [id, value] of kept.fields) {
+    const field = document.getElementById(id);
+    if (!field) continue;
+    field.value = value;
+    field.closest("details")?.setAttribute("open", "");
   }
 }
 
@@ -150,7 +275,8 @@ document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!board || "plain" in form.dataset || event.defaultPrevented) return;
   event.preventDefault();
-  if (form.getAttribute("aria-busy") === "true") return;
+  // Pressed twice is meant once; except that one task may be written after the other.
+  if (pending.get(form) && !("reset" in form.dataset)) return;
   if ("find" in form.dataset) look(form);
   else if ("say" in form.dataset) say(form, event.submitter);
   else submit(form, event.submitter);
@@ -159,29 +285,44 @@ document.addEventListener("submit", (event) => {
 // --- Filter, search and order without leaving the page ----------------------------------------------------------
 
 let looks = 0;
+// The address last asked for, which the page may still be on its way to.
+let heading = null;
 
 async function go(address, { remember = true } = {}) {
-  const mine = ++looks;
+  const [mine, seen] = [++looks, adoptions];
+  const list = document.querySelector("ul.list");
+  heading = address;
+  busy(list, 1);
   try {
     const answer = await fetch(address, { headers: { accept: "text/html" } });
-    const html = await answer.text();
+    const next = boardIn(await answer.text());
     // Somebody who types on wants the answer to the last letter, whichever comes last.
     if (mine !== looks) return;
-    if (!answer.ok || !adopt(html)) return location.assign(address);
+    if (answer.ok && !next) return sessionOver();
+    if (!answer.ok) return location.assign(address);
+    const isLate = seen !== adoptions;
+    adopt(next, isLate);
     if (remember) history.pushState(null, "", address);
+    if (isLate) refresh();
   } catch {
-    notice(document.getElementById("tasks"), OFFLINE);
+    if (mine === looks) notice("notice", OFFLINE);
+  } finally {
+    busy(list, -1);
+    if (mine === looks) heading = null;
   }
 }
 
 function look(form) {
-  const wanted = new URLSearchParams(new FormData(form));
-  for (const [key, value] of [...wanted]) {
-    if (value === "" || (key === "sort" && value === "created")) wanted.delete(key);
+  const here = heading ?? location.pathname + location.search;
+  const wanted = new URL(here, location.href).searchParams;
+  wanted.delete("page");
+  for (const { name, value } of [form.elements.search, form.elements.sort]) {
+    if (value === "" || (name === "sort" && value === "created")) wanted.delete(name);
+    else wanted.set(name, value);
   }
   const query = wanted.toString();
   const address = query ? `/?${query}` : "/";
-  if (address !== location.pathname + location.search) go(address);
+  if (address !== here) go(address);
 }
 
 let typing;
@@ -198,6 +339,7 @@ document.addEventListener("click", (event) => {
   if (!link || !board || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
   event.preventDefault();
   go(link.getAttribute("href"));
+  if (link.rel) document.getElementById("tasks").scrollIntoView();
 });
 addEventListener("popstate", () => board && go(location.pathname + location.search, { remember: false }));
 
@@ -261,37 +403,47 @@ async function say(form, submitter) {
   const body = new URLSearchParams(new FormData(form, submitter));
   const message = (body.get("message") ?? "").trim();
   if (!message || speaking) return;
-  const field = document.getElementById("message");
+  const [field, line] = [document.getElementById("message"), document.querySelector(".say")];
+  const wasTyped = form === line;
   speaking = true;
-  document.querySelector(".say").setAttribute("aria-busy", "true");
+  busy(line, 1);
   document.getElementById("chat-notice").replaceChildren();
+  // Now, and not when the reply is there: by then the person may be somewhere else.
+  document.getElementById(wasTyped ? "message" : "messages").focus();
+  if (wasTyped) field.value = "";
   bubble("You", message);
-  field.value = "";
   const reply = bubble("Assistant", "");
   // Read aloud as a whole when it is complete, not piece by piece.
   reply.setAttribute("aria-busy", "true");
   const dots = waiting(reply);
-  let problem = null;
-  try {
-    const answer = await fetch("/chat", { method: "POST", body, headers: { accept: "text/event-stream" } });
-    if (answer.status === 401) return location.assign("/login");
-    if (answer.ok) problem = await listen(answer, reply, dots);
-    else problem = (await answer.json()).message || FAILED;
-  } catch {
-    problem = navigator.onLine ? FAILED : OFFLINE;
-  }
-  reply.removeAttribute("aria-busy");
+  const problem = await converse(body, reply, dots);
+  if (problem && !field.value) field.value = message;
+  if (problem === OVER) return sessionOver();
   dots.remove();
+  reply.removeAttribute("aria-busy");
   speaking = false;
-  document.querySelector(".say").removeAttribute("aria-busy");
+  busy(line, -1);
   if (problem) {
     if (!reply.querySelector("p").textContent) reply.remove();
-    notice(form, problem);
-    if (!field.value) field.value = message;
+    notice("chat-notice", problem);
   }
   await refresh();
   scrollChat();
-  field.focus();
+}
+
+const OVER = Symbol("the session is over");
+
+// Says it and shows the reply as it comes. Returns what to tell when it did not come to its end.
+async function converse(body, reply, dots) {
+  try {
+    const answer = await fetch("/chat", { method: "POST", body, headers: { accept: "text/event-stream" } });
+    if (answer.status === 401) return OVER;
+    if (answer.status === 403) return STALE;
+    if (answer.ok) return await listen(answer, reply, dots);
+    return (await answer.json()).message || FAILED;
+  } catch {
+    return navigator.onLine ? FAILED : OFFLINE;
+  }
 }
 
 // Shows a reply as it comes. Returns what to tell when it did not come to its end.
@@ -343,11 +495,13 @@ async function refresh() {
   refreshing = (async () => {
     do {
       again = false;
-      const asked = location.href;
+      const [asked, seen] = [location.href, adoptions];
       const answer = await fetch(asked, { headers: { accept: "text/html", "x-live": "1" } });
-      const html = await answer.text();
-      if (asked !== location.href) again = true;
-      else if (answer.ok && !adopt(html, { keepFlash: true })) location.assign("/login");
+      const next = boardIn(await answer.text());
+      // What somebody did meanwhile is not in this page.
+      if (asked !== location.href || seen !== adoptions) again = true;
+      else if (next) adopt(next, true);
+      else if (answer.ok) sessionOver();
     } while (again);
   })();
   try {
@@ -361,7 +515,6 @@ async function refresh() {
 
 let stream = null;
 let retryMs = 1_000;
-
 
 function connect() {
   if (stream || document.hidden) return;
@@ -405,10 +558,10 @@ function row() {
 }
 
 function step(by) {
-  const rows = [...document.querySelectorAll(".task")];
-  const at = rows.indexOf(row());
-  const to = at < 0 ? (by > 0 ? 0 : rows.length - 1) : Math.min(Math.max(at + by, 0), rows.length - 1);
-  rows[to]?.querySelector(".box").focus();
+  const all = rows();
+  const at = all.indexOf(row());
+  const to = at < 0 ? (by > 0 ? 0 : all.length - 1) : Math.min(Math.max(at + by, 0), all.length - 1);
+  all[to]?.querySelector(".box").focus();
 }
 
 function edit() {
@@ -461,6 +614,7 @@ function leave(field) {
 
 if (board) {
   decorate(document);
+  takeUpDrafts();
   scrollChat();
   connect();
   setInterval(() => !stream && !document.hidden && refresh(), POLL_MS);

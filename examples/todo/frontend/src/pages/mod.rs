@@ -180,7 +180,7 @@ pub fn board(visitor: &Visitor, board: &Board<'_>) -> Markup {
             }
         }
         p #offline .offline role="status" data-live {}
-        main #main data-board {
+        main #main data-board=(board.user.id) {
             (tasks::panel(visitor, board))
             (chat::panel(visitor, board))
         }

@@ -14,7 +14,7 @@ pub fn panel(visitor: &Visitor, board: &Board<'_>) -> Markup {
     html! {
         section.tasks #tasks aria-labelledby="tasks-title" {
             div.heading {
-                h1 #tasks-title { "Tasks" }
+                h1 #tasks-title tabindex="-1" { "Tasks" }
                 @if all > 0 { p.count #count { (page.done) " of " (all) " done" } }
             }
             @if all > 0 { progress max=(all) value=(page.done) aria-labelledby="count" {} }
