@@ -1,8 +1,9 @@
 //! A headless Chromium, steered over the WebDriver protocol, with what only its own protocol can do: being a phone,
 //! being dark, having no JavaScript, losing the connection.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use axum::http::Method;
@@ -10,12 +11,15 @@ use base64::Engine;
 use serde_json::{Value, json};
 use service::client::Client;
 
-use crate::world::free_port;
-
 /// The key under which the protocol names an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// Two cores shared with a compiler and three services.
-const PATIENCE: Duration = Duration::from_secs(45);
+const PATIENCE: Duration = Duration::from_secs(60);
+/// For a script to come to its end, such as a check of a whole page.
+const SCRIPT_MS: u64 = 50_000;
+/// Makes the network slow by so many milliseconds, and the processor by such a factor: for finding races.
+const LATENCY_MS: &str = "TODO_BROWSER_LATENCY_MS";
+const SLOWDOWN: &str = "TODO_BROWSER_SLOWDOWN";
 const DESKTOP: (u32, u32) = (1280, 900);
 
 /// A browser with one or more windows. Closed, with its driver, when dropped.
@@ -25,6 +29,7 @@ pub struct Browser {
     base: String,
     session: String,
     driver: Child,
+    _said: BufReader<ChildStdout>,
     _profile: tempfile::TempDir,
 }
 
@@ -50,6 +55,26 @@ fn program(name: &str) -> Option<PathBuf> {
     folders.map(|folder| folder.join(name)).find(|program| program.exists())
 }
 
+/// The number that a variable holds, or 0.
+fn env(name: &str) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// Where the driver says it listens.
+fn port_of(said: &mut impl BufRead) -> u16 {
+    for line in said.lines() {
+        let line = line.unwrap();
+        let port = line
+            .split("successfully on port ")
+            .nth(1)
+            .and_then(|rest| rest.trim_end_matches('.').parse().ok());
+        if let Some(port) = port {
+            return port;
+        }
+    }
+    panic!("chromedriver ended without a word about its port");
+}
+
 /// What is missing on this machine, if something is.
 pub fn missing() -> Option<&'static str> {
     let wanted = ["chromium", "chromedriver"].iter().all(|name| program(name).is_some());
@@ -58,20 +83,19 @@ pub fn missing() -> Option<&'static str> {
 
 impl Browser {
     pub fn open() -> Self {
-        let port = free_port();
         let profile = tempfile::Builder::new().prefix("todo-browser-").tempdir().unwrap();
         let mut command = Command::new(program("chromedriver").unwrap());
-        command
-            .arg(format!("--port={port}"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut driver = command.spawn().unwrap();
+        let mut said = BufReader::new(driver.stdout.take().unwrap());
+        let port = port_of(&mut said);
         let mut browser = Self {
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
             client: Client::new(PATIENCE),
             base: format!("http://127.0.0.1:{port}"),
             session: String::new(),
-            driver: command.spawn().unwrap(),
+            driver,
+            _said: said,
             _profile: profile,
         };
         until("chromedriver answers", || match browser.send(Method::GET, "/status", None) {
@@ -95,8 +119,19 @@ impl Browser {
         let wanted = json!({ "capabilities": { "alwaysMatch": { "browserName": "chrome", "goog:chromeOptions": options } } });
         let session = browser.send(Method::POST, "/session", Some(wanted)).unwrap();
         browser.session = session["sessionId"].as_str().unwrap().to_owned();
-        browser.colours("light");
+        browser.post("/timeouts", json!({ "script": SCRIPT_MS })).unwrap();
+        browser.prepare();
         browser
+    }
+
+    /// What a new window must be told.
+    fn prepare(&self) {
+        self.colours("light");
+        self.latency(env(LATENCY_MS));
+        let rate = env(SLOWDOWN);
+        if rate > 1 {
+            self.chromium("Emulation.setCPUThrottlingRate", json!({ "rate": rate }));
+        }
     }
 
     fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, String> {
@@ -133,7 +168,7 @@ impl Browser {
         self.post("/refresh", json!({})).unwrap();
     }
 
-    pub fn address(&self) -> String {
+    fn address(&self) -> String {
         self.get("/url").unwrap().as_str().unwrap().to_owned()
     }
 
@@ -161,9 +196,17 @@ impl Browser {
     }
 
     pub fn offline(&self, offline: bool) {
+        self.network(offline, env(LATENCY_MS));
+    }
+
+    /// Lets every answer of the network come so many milliseconds later.
+    pub fn latency(&self, ms: u64) {
+        self.network(false, ms);
+    }
+
+    fn network(&self, offline: bool, latency: u64) {
         self.chromium("Network.enable", json!({}));
-        let conditions =
-            json!({ "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
+        let conditions = json!({ "offline": offline, "latency": latency, "downloadThroughput": -1, "uploadThroughput": -1 });
         self.chromium("Network.emulateNetworkConditions", conditions);
     }
 
@@ -173,7 +216,7 @@ impl Browser {
         let new = self.post("/window/new", json!({ "type": "window" })).unwrap();
         let new = new["handle"].as_str().unwrap().to_owned();
         self.look_at(&new);
-        self.colours("light");
+        self.prepare();
         (old, new)
     }
 
@@ -188,9 +231,16 @@ impl Browser {
         Ok(found[ELEMENT].as_str().unwrap_or_default().to_owned())
     }
 
+    /// Waits until everything that was sent has been answered and shown: a person looks before going on.
+    #[track_caller]
+    pub fn until_at_rest(&self) {
+        self.until_count("[aria-busy=true]", 0);
+    }
+
     /// Does `what` to the element as soon as it is there and can be used.
     #[track_caller]
     fn act(&self, css: &str, what: &str, body: &Value) {
+        self.until_at_rest();
         until(&format!("{what} of `{css}`"), || {
             let element = self.find(css)?;
             self.post(&format!("/element/{element}/{what}"), body.clone()).map(drop)
@@ -213,7 +263,14 @@ impl Browser {
     }
 
     /// Presses keys wherever the focus is. `\u{e004}` is Tab, `\u{e007}` Enter, `\u{e00c}` Escape.
+    #[track_caller]
     pub fn press(&self, keys: &str) {
+        self.until_at_rest();
+        self.press_at_once(keys);
+    }
+
+    /// As [`Browser::press`], also while answers are still on their way.
+    pub fn press_at_once(&self, keys: &str) {
         let strokes: Vec<Value> = keys
             .chars()
             .flat_map(|key| {
@@ -257,6 +314,14 @@ impl Browser {
         until(&format!("`{css}` shows {text:?}"), || {
             let shown = self.text(css)?;
             if shown.contains(text) { Ok(()) } else { Err(format!("{shown:?}")) }
+        });
+    }
+
+    #[track_caller]
+    pub fn until_address(&self, end: &str) {
+        until(&format!("the address ends with {end:?}"), || match self.address() {
+            address if address.ends_with(end) => Ok(()),
+            address => Err(address),
         });
     }
 

@@ -2,46 +2,28 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::browser::until;
-use crate::world::free_port;
+use crate::program::Program;
 
 /// The pages alone, with nothing behind them.
-struct Pages {
-    host: String,
-    child: Child,
-}
+struct Pages(Program);
 
 impl Pages {
     fn start() -> Self {
-        let port = free_port();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_frontend"));
-        command.env_clear().env("HOST", "127.0.0.1").env("PORT", port.to_string()).env("LOG_LEVEL", "off");
-        command.env("BACKEND_URL", "http://127.0.0.1:1").stdin(Stdio::null()).stdout(Stdio::null());
-        let pages = Self { host: format!("127.0.0.1:{port}"), child: command.spawn().unwrap() };
-        until("the pages answer", || get(&pages.host, "/health", &[]).map(drop));
-        pages
+        Self(Program::start("frontend", &[("BACKEND_URL", "http://127.0.0.1:1"), ("LOG_LEVEL", "off")]))
     }
 
     #[track_caller]
     fn get(&self, path: &str, headers: &[&str]) -> String {
-        get(&self.host, path, headers).unwrap()
+        get(&self.0.host(), path, headers).unwrap()
     }
 
     fn post(&self, path: &str, headers: &[&str], body: &str) -> String {
         let length = format!("content-length: {}", body.len());
         let mut all = vec!["content-type: application/x-www-form-urlencoded", length.as_str()];
         all.extend(headers);
-        ask(&self.host, "POST", path, &all, body).unwrap()
-    }
-}
-
-impl Drop for Pages {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        ask(&self.0.host(), "POST", path, &all, body).unwrap()
     }
 }
 

@@ -51,7 +51,7 @@ fn a_person_signs_up_and_keeps_a_list() {
     browser.click(".filters a[href='/']");
     browser.type_into("#search", "ROPE");
     browser.until_titles(&["Buy new rope"]);
-    assert!(browser.address().ends_with("/?search=ROPE"), "the address says what is shown");
+    browser.until_address("/?search=ROPE");
     browser.clear("#search");
     browser.until_count(".task", 3);
     browser.click("#sort option[value=title]");

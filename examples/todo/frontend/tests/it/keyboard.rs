@@ -65,6 +65,53 @@ fn the_keyboard_is_enough() {
     browser.until_count("dialog[open]", 0);
 }
 
+/// So long that a person is elsewhere when the answer comes.
+const SLOW_MS: u64 = 700;
+
+#[test]
+fn a_reply_that_comes_later_leaves_the_focus_where_the_person_went() {
+    let Some(world) = World::start() else { return };
+    let browser = &world.browser;
+    world.sign_up("Grace");
+    browser.latency(SLOW_MS);
+    browser.press("c");
+    browser.press(&format!("what's pending?{ENTER}"));
+    browser.press_at_once(&format!("{ESCAPE}n"));
+    browser.until_focused("new-title");
+    browser.press_at_once("Sew");
+    browser.until_count("#messages .bubble:not(.mine):not([aria-busy])", 1);
+    browser.press(" a flag");
+    assert_eq!(browser.focused(), "new-title");
+    assert_eq!(browser.value("#new-title"), "Sew a flag");
+}
+
+#[test]
+fn who_types_faster_than_the_network_loses_nothing() {
+    let Some(world) = World::start() else { return };
+    let browser = &world.browser;
+    world.sign_up("Grace");
+    browser.press(ESCAPE);
+    browser.latency(SLOW_MS);
+    browser.press("n");
+    browser.press_at_once(&format!("Port{ENTER}Starboard{ENTER}Ste"));
+    browser.until_titles(&["Port", "Starboard"]);
+    browser.press("rn");
+    assert_eq!(browser.value("#new-title"), "Stern");
+    browser.press(&format!("{ENTER}{ESCAPE}"));
+    browser.until_titles(&["Port", "Starboard", "Stern"]);
+
+    // Two rows deleted and a third one edited, without waiting for anything.
+    browser.press("j");
+    browser.until_focused("box-1");
+    browser.press_at_once("jdkdjje");
+    browser.until_titles(&["Stern"]);
+    browser.until_focused("edit-title-3");
+    browser.press(&format!(" light{ENTER}"));
+    browser.press_at_once("x");
+    browser.until_shown("#title-3", "Stern light");
+    browser.until_count("#task-3.done", 1);
+}
+
 #[test]
 fn single_key_shortcuts_can_be_switched_off() {
     let Some(world) = World::start() else { return };

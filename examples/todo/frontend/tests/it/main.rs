@@ -3,7 +3,7 @@
 //! Each test starts the real backend and MCP server on an empty database of its own, and the pages in front of them.
 //! Screenshots are kept in `target/screenshots`. Where Chromium is missing the tests say so and do nothing; with `TODO_REQUIRE_BROWSER` set, a missing piece is a failure.
 //!
-//! Start at `journey.rs`; the browser is steered by `browser.rs`, the services are started by `world.rs`.
+//! Start at `journey.rs`; the browser is steered by `browser.rs`, the services are started by `program.rs` and `world.rs`.
 
 // A test that cannot go on says so by failing.
 #![allow(clippy::unwrap_used)]
@@ -17,4 +17,5 @@ mod keyboard;
 mod live;
 mod looks;
 mod plain;
+mod program;
 mod world;

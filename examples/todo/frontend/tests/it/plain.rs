@@ -47,7 +47,7 @@ fn everything_but_liveliness_works_without_javascript() {
     browser.click("form.add > button");
     browser.until_shown("#new-title-error", "Title is required.");
     browser.click("#help-link");
-    browser.until_shown("main", "New task");
+    browser.until_shown("main h1", "Help");
     browser.click(".theme button[value=dark]");
     browser.until_count("html[data-theme=dark]", 1);
     browser.go(&world.url);

@@ -1,11 +1,11 @@
 //! The running application: MCP server, backend and pages, each the real program, on a database in a file of its own;
 //! and a browser.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::browser::{self, Browser, until};
+use crate::headers::get;
+use crate::program::Program;
 
 const SECRET: &str = "a secret that only the tests know, 40 chars";
 pub const PASSWORD: &str = "correct horse battery";
@@ -14,23 +14,12 @@ pub const PASSWORD: &str = "correct horse battery";
 pub struct World {
     pub browser: Browser,
     pub url: String,
-    _frontend: Service,
-    backend: Option<Service>,
+    _pages: Program,
+    backend: Option<Program>,
     backend_port: u16,
-    mcp_port: u16,
-    _mcp: Service,
+    mcp: Program,
     dir: tempfile::TempDir,
     _turn: MutexGuard<'static, ()>,
-}
-
-/// A program of ours; killed when dropped.
-struct Service(Child);
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 impl World {
@@ -44,31 +33,39 @@ impl World {
         }
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = tempfile::Builder::new().prefix("todo-browser-test-").tempdir().unwrap();
-        let (mcp_port, backend_port, port) = (free_port(), free_port(), free_port());
-        let url = database_url(dir.path());
-        let mut world = Self {
-            _mcp: Service::start("mcp-server", mcp_port, &[("DATABASE_URL", &url)]),
-            _frontend: Service::start("frontend", port, &[("BACKEND_URL", &local(backend_port))]),
+        let database = database_url(&dir);
+        let mcp =
+            Program::start("mcp-server", &[("DATABASE_URL", &database), ("BETTER_AUTH_SECRET", SECRET)]);
+        let backend =
+            Program::start("backend", &backend_settings(&database, &mcp.url()).each_ref().map(as_pair));
+        let pages = Program::start("frontend", &[("BACKEND_URL", &backend.url())]);
+        let world = Self {
             browser: Browser::open(),
-            url: local(port),
-            backend: None,
-            backend_port,
-            mcp_port,
+            url: pages.url(),
+            _pages: pages,
+            backend_port: backend.port,
+            backend: Some(backend),
+            mcp,
             dir,
             _turn: turn,
         };
-        world.start_backend();
+        world.until_ready();
         Some(world)
     }
 
+    fn until_ready(&self) {
+        until("the pages are ready", || {
+            let answer = get(self.url.trim_start_matches("http://"), "/ready", &[])?;
+            if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(answer) }
+        });
+    }
+
+    /// Starts the backend again where the pages look for it.
     pub fn start_backend(&mut self) {
-        let mcp = format!("{}/mcp", local(self.mcp_port));
-        let url = database_url(self.dir.path());
-        let settings =
-            [("DATABASE_URL", url.as_str()), ("MCP_SERVER_URL", &mcp), ("CHAT_LIMIT_PER_MINUTE", "1000")];
-        self.backend = Some(Service::start("backend", self.backend_port, &settings));
-        until("the pages are ready", || ready(&self.url));
-        until("the backend is ready", || ready(&local(self.backend_port)));
+        let settings = backend_settings(&database_url(&self.dir), &self.mcp.url());
+        let backend = Program::start_on(self.backend_port, "backend", &settings.each_ref().map(as_pair));
+        self.backend = Some(backend.unwrap());
+        self.until_ready();
     }
 
     pub fn stop_backend(&mut self) {
@@ -98,43 +95,19 @@ impl World {
     }
 }
 
-fn local(port: u16) -> String {
-    format!("http://127.0.0.1:{port}")
+fn backend_settings(database: &str, mcp: &str) -> [(&'static str, String); 4] {
+    [
+        ("DATABASE_URL", database.to_owned()),
+        ("MCP_SERVER_URL", format!("{mcp}/mcp")),
+        ("BETTER_AUTH_SECRET", SECRET.to_owned()),
+        ("CHAT_LIMIT_PER_MINUTE", "1000".to_owned()),
+    ]
 }
 
-fn database_url(folder: &Path) -> String {
-    format!("sqlite:{}", folder.join("todo.db").display())
+fn as_pair<'a>((name, value): &'a (&'static str, String)) -> (&'a str, &'a str) {
+    (name, value)
 }
 
-pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-fn ready(url: &str) -> Result<(), String> {
-    let (host, path) = (url.trim_start_matches("http://"), "/ready");
-    let answer = crate::headers::get(host, path, &[])?;
-    if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(answer) }
-}
-
-impl Service {
-    fn start(name: &str, port: u16, settings: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(program(name));
-        command.env_clear().env("HOST", "127.0.0.1").env("PORT", port.to_string());
-        command.env("BETTER_AUTH_SECRET", SECRET).env("LOG_LEVEL", "error");
-        command.envs(settings.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null());
-        Self(command.spawn().unwrap())
-    }
-}
-
-/// One of our programs beside the one under test, built if need be.
-fn program(name: &str) -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let folder = BUILT.get_or_init(|| {
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--bins", "-p", "backend", "-p", "mcp-server", "-p", "frontend"]);
-        let built = build.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap();
-        assert!(built.success(), "the services do not build");
-        Path::new(env!("CARGO_BIN_EXE_frontend")).parent().unwrap().to_owned()
-    });
-    folder.join(name)
+fn database_url(folder: &tempfile::TempDir) -> String {
+    format!("sqlite:{}", folder.path().join("todo.db").display())
 }
