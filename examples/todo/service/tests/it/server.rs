@@ -90,7 +90,9 @@ pub async fn until_closed(address: SocketAddr, bytes: &'static [u8]) -> String {
     let talk = move || {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.write_all(bytes).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        // A server that has read enough closes while we still write; what it answered is read below.
+        let _ = stream.write_all(bytes);
         let mut answer = Vec::new();
         // A reset is an end too; silence for longer than our patience is a failure.
         match stream.read_to_end(&mut answer) {
