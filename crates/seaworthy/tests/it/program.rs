@@ -68,6 +68,10 @@ impl Running {
         String::from_utf8_lossy(&std::fs::read(self.files.path().join(name)).unwrap_or_default()).into_owned()
     }
 
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits until it has printed `text`, to either stream.
     pub fn until_it_says(&self, text: &str) {
         until(&format!("`{}` says {text:?}", self.line), || {

@@ -8,7 +8,9 @@
 mod better;
 mod both_ways;
 mod crds;
+mod gate;
 mod interrupted;
+mod killed;
 mod port;
 mod printed;
 mod ways;

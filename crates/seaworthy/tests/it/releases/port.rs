@@ -59,8 +59,14 @@ impl Port {
 
     /// Our command without waiting for its end.
     pub fn start(&self, line: &str) -> Running {
+        self.start_at("kubeconfig", line)
+    }
+
+    /// The same with another kubeconfig of the folder.
+    pub fn start_at(&self, kubeconfig: &str, line: &str) -> Running {
         let mut command = Command::new(SEAWORTHY);
-        command.args(line.split_whitespace()).arg("--kubeconfig").arg(self.kubeconfig());
+        let kubeconfig = self.folder.path().join(kubeconfig);
+        command.args(line.split_whitespace()).arg("--kubeconfig").arg(kubeconfig);
         command.env("SEAWORTHY_HOME", self.folder.path().join("home")).current_dir(self.folder.path());
         program::start(command)
     }
@@ -91,6 +97,14 @@ impl Port {
 
     pub fn write(&self, name: &str, text: &str) {
         write(&self.folder.path().join(name), text);
+    }
+
+    /// A kubeconfig for a server without TLS.
+    pub fn write_kubeconfig(&self, name: &str, server: &str) {
+        let text = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: it\nclusters:\n- {{name: it, cluster: {{server: \"{server}\"}}}}\ncontexts:\n- {{name: it, context: {{cluster: it, user: it, namespace: default}}}}\nusers:\n- {{name: it, user: {{}}}}\n"
+        );
+        self.write(name, &text);
     }
 
     pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
