@@ -17,9 +17,11 @@ pub struct Index(serde_json::Map<String, Json>);
 /// One version of a chart in an index.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChartVersion {
+    pub name: String,
     pub version: String,
     pub app_version: String,
     pub description: String,
+    pub keywords: Vec<String>,
     /// Where it can be fetched, relative to the repository or absolute.
     pub urls: Vec<String>,
     /// SHA-256 of the archive, in hexadecimal.
@@ -99,6 +101,14 @@ impl Index {
         self.0.keys().map(String::as_str)
     }
 
+    /// Each version of each chart as it is written, with the chart's name.
+    pub(crate) fn into_entries(self) -> impl Iterator<Item = (String, Json)> {
+        self.0.into_iter().flat_map(|(name, versions)| {
+            let versions = if let Json::Array(versions) = versions { versions } else { Vec::new() };
+            versions.into_iter().filter(Json::is_object).map(move |version| (name.clone(), version))
+        })
+    }
+
     /// Whether an entry is fetched from exactly this URL once `resolve` has made it absolute.
     pub(crate) fn owns(&self, url: &str, resolve: impl Fn(&str) -> Option<String>) -> bool {
         let urls =
@@ -130,12 +140,14 @@ fn version(entry: &Json) -> Option<ChartVersion> {
     };
     let version = text("version");
     version_compare(&version, &version)?;
-    let urls = entry["urls"].as_array().into_iter().flatten().filter_map(Json::as_str).map(str::to_owned);
+    let texts = |key: &str| entry[key].as_array().into_iter().flatten().filter_map(Json::as_str);
     Some(ChartVersion {
+        name: text("name"),
         version,
         app_version: text("appVersion"),
         description: text("description"),
-        urls: urls.collect(),
+        keywords: texts("keywords").map(str::to_owned).collect(),
+        urls: texts("urls").map(str::to_owned).collect(),
         digest: entry["digest"].as_str().filter(|digest| !digest.is_empty()).map(str::to_owned),
     })
 }

@@ -8,12 +8,15 @@
 
 mod cache;
 pub mod dependencies;
+pub mod directory;
 mod expand;
 mod http;
 mod index;
+pub mod manage;
 pub mod provenance;
 pub mod registry;
 mod repositories;
+pub mod search;
 mod settings;
 mod source;
 
@@ -22,4 +25,4 @@ pub use http::{Access, Bound, Error as HttpError, fetch, parse as parse_url};
 pub use index::{ChartVersion, Error as IndexError, Index};
 pub use repositories::{Entry, Error as RepositoriesError, Repositories};
 pub use settings::Settings;
-pub use source::{Archive, Error, Request, Source, locate};
+pub use source::{Archive, Error, Request, Source, cached_index, locate};

@@ -1,5 +1,9 @@
 //! `repositories.yaml`: the repositories a person gave names to, with Helm or with us.
+//!
+//! [`Repositories::change`] is the only way to write it: under the lock that Helm takes too, and whole or not at all.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 
 use seaworthy_helm::yaml;
@@ -11,7 +15,7 @@ use crate::http::Access;
 const MAX_BYTES: u64 = 4 << 20;
 
 /// A repository with a name.
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Entry {
     pub name: String,
@@ -34,11 +38,20 @@ impl std::fmt::Debug for Entry {
     }
 }
 
-/// The file's content.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
+/// The file's content. Version and time are kept as they are; Helm does not look at them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct Repositories {
+    api_version: String,
+    generated: String,
     pub repositories: Vec<Entry>,
+}
+
+impl Default for Repositories {
+    fn default() -> Self {
+        let generated = "0001-01-01T00:00:00Z".to_owned();
+        Repositories { api_version: String::new(), generated, repositories: Vec::new() }
+    }
 }
 
 /// Why the file is of no use.
@@ -52,6 +65,8 @@ pub enum Error {
     Yaml { path: String, source: yaml::Error },
     #[error("couldn't load repositories file ({path})")]
     Shape { path: String, source: serde_json::Error },
+    #[error("cannot write the repositories file ({path})")]
+    Write { path: String, source: std::io::Error },
 }
 
 impl Repositories {
@@ -75,6 +90,39 @@ impl Repositories {
         serde_json::from_value(document).map_err(|source| Error::Shape { path: shown, source })
     }
 
+    /// Reads the file, lets `change` change it, and writes it if that says so. Waits for whoever else is doing this.
+    pub fn change<T, E: From<Error>>(
+        path: &Path,
+        change: impl FnOnce(&mut Repositories) -> Result<(T, Written), E>,
+    ) -> Result<T, E> {
+        let failed = |source| Error::Write { path: path.display().to_string(), source };
+        let _lock = lock(path).map_err(failed)?;
+        let mut repositories = Repositories::load(path)?;
+        let (told, written) = change(&mut repositories)?;
+        if written == Written::Yes {
+            repositories.write(path).map_err(failed)?;
+        }
+        Ok(told)
+    }
+
+    fn write(&self, path: &Path) -> std::io::Result<()> {
+        let document = serde_json::to_value(self)?;
+        let text = yaml::write_json(&document).map_err(std::io::Error::other)?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        // Nobody else may read it: it may hold passwords.
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(text.as_bytes())?;
+        file.persist(path).map(drop).map_err(|error| error.error)
+    }
+
+    /// Puts `entry` in the place of the one of its name, or at the end.
+    pub fn put(&mut self, entry: Entry) {
+        match self.repositories.iter_mut().find(|known| known.name == entry.name) {
+            Some(known) => *known = entry,
+            None => self.repositories.push(entry),
+        }
+    }
+
     pub fn named(&self, name: &str) -> Option<&Entry> {
         self.repositories.iter().find(|entry| entry.name == name)
     }
@@ -84,6 +132,23 @@ impl Repositories {
         let wanted = url.trim_end_matches('/');
         self.repositories.iter().find(|entry| entry.url.trim_end_matches('/') == wanted)
     }
+}
+
+/// Whether the file is to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    Yes,
+    No,
+}
+
+/// Helm's lock: a file beside `repositories.yaml`, let go when it is closed.
+fn lock(path: &Path) -> std::io::Result<File> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let file = File::create(path.with_extension("lock"))?;
+    file.lock()?;
+    Ok(file)
 }
 
 impl Entry {
@@ -99,5 +164,46 @@ impl Entry {
             insecure_skip_tls_verify: self.insecure_skip_tls_verify,
             plain_http: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(name: &str) -> Entry {
+        Entry { name: name.into(), url: format!("https://{name}.test"), ..Entry::default() }
+    }
+
+    #[test]
+    fn what_was_put_is_read_again_and_only_by_its_owner() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("helm/repositories.yaml");
+        let put = |name: &str| {
+            Repositories::change::<(), Error>(&path, |known| {
+                known.put(entry(name));
+                Ok(((), Written::Yes))
+            })
+        };
+        put("a").unwrap();
+        put("b").unwrap();
+        put("a").unwrap();
+        let names: Vec<String> =
+            Repositories::load(&path).unwrap().repositories.into_iter().map(|entry| entry.name).collect();
+        assert_eq!(names, ["a", "b"]);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("apiVersion: \"\"\ngenerated: \"0001-01-01T00:00:00Z\"\n"), "{text}");
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_change_that_fails_leaves_the_file_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("repositories.yaml");
+        std::fs::write(&path, "repositories: 5").unwrap();
+        let changed = Repositories::change::<(), Error>(&path, |_| Ok(((), Written::Yes)));
+        assert!(matches!(changed, Err(Error::Shape { .. })));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "repositories: 5");
     }
 }

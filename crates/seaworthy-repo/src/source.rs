@@ -261,8 +261,8 @@ fn choose(index: &Index, chart: &str, version: &str, place: &str) -> Result<Char
     })
 }
 
-/// The index that `helm repo update` left.
-pub(crate) fn cached_index(name: &str, settings: &Settings, limits: &Limits) -> Option<Index> {
+/// The index that `repo update`, ours or Helm's, left.
+pub fn cached_index(name: &str, settings: &Settings, limits: &Limits) -> Option<Index> {
     let path = settings.repository_cache.join(format!("{name}-index.yaml"));
     let size = std::fs::metadata(&path).ok()?.len();
     let data = (size <= limits.index_bytes as u64).then(|| std::fs::read(path).ok())??;

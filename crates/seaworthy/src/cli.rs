@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    completions, dependency, diff, down, drydock, get, history, image, install, lint, list, logs, package,
-    pull, push, registry, rollback, show, status, template, test, uninstall, up, upgrade, verify,
+    completions, dependency, diff, down, drydock, env, get, history, image, install, lint, list, logs,
+    package, pull, push, registry, repo, rollback, search, show, status, template, test, uninstall, up,
+    upgrade, verify, version,
 };
 use crate::cx::{Choice, Cx};
 use crate::failure::{EXIT_CODES, Failure, Kind, Outcome};
@@ -69,6 +70,8 @@ enum Command {
     Pull(pull::Pull),
     Push(push::Push),
     Registry(registry::Registry),
+    Repo(repo::Repo),
+    Search(search::Search),
     Verify(verify::Verify),
     Rollback(Box<rollback::Rollback>),
     History(history::History),
@@ -81,6 +84,8 @@ enum Command {
     Diff(Box<diff::Diff>),
     Image(image::Image),
     Drydock(drydock::Drydock),
+    Env(env::Env),
+    Version(version::Version),
     Completions(completions::Completions),
 }
 
@@ -101,6 +106,8 @@ impl Cli {
             Command::Pull(command) => interruptible(Box::pin(command.run())).await,
             Command::Push(command) => interruptible(Box::pin(command.run())).await,
             Command::Registry(command) => interruptible(Box::pin(command.run(&mut cx))).await,
+            Command::Repo(command) => interruptible(Box::pin(command.run(&mut cx))).await,
+            Command::Search(command) => command.run(&mut cx),
             Command::Verify(command) => interruptible(Box::pin(command.run())).await,
             Command::Rollback(command) => interruptible(command.run(&mut cx)).await,
             Command::History(command) => interruptible(command.run(&mut cx)).await,
@@ -113,6 +120,8 @@ impl Cli {
             Command::Diff(command) => interruptible(Box::pin(command.run(&mut cx))).await,
             Command::Image(command) => interruptible(command.run(&mut cx)).await,
             Command::Drydock(command) => command.run(&mut cx).await,
+            Command::Env(command) => command.run(&mut cx),
+            Command::Version(command) => command.run(),
             Command::Completions(command) => command.run(&mut Cli::command()),
         };
         cx.progress.clear();

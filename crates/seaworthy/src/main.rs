@@ -23,6 +23,7 @@ mod progress;
 mod project;
 mod release_args;
 mod release_chart;
+mod secret_input;
 mod table;
 
 fn main() -> ExitCode {

@@ -90,14 +90,16 @@ impl Logins {
     /// Forgets a login.
     pub async fn remove(&self, host: &str) -> Result<(), Error> {
         let mut config = read(&self.own)?;
-        if let Some(helper) = helper(&config, host) {
-            run(&helper, "erase", server(host)).await?;
+        let helper = helper(&config, host);
+        if let Some(helper) = &helper {
+            run(helper, "erase", server(host)).await?;
         }
         let auths = config.get_mut("auths").and_then(Json::as_object_mut);
-        if auths.and_then(|auths| auths.remove(server(host))).is_none() {
-            return Err(Error::NotLoggedIn(host.to_owned()));
+        match (auths.and_then(|auths| auths.remove(server(host))), helper) {
+            (Some(_), _) => write(&self.own, &config),
+            (None, Some(_)) => Ok(()),
+            (None, None) => Err(Error::NotLoggedIn(host.to_owned())),
         }
-        write(&self.own, &config)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::failure::Outcome;
 ///
 ///   seaworthy completions bash > /etc/bash_completion.d/seaworthy
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, visible_alias = "completion")]
 pub struct Completions {
     shell: clap_complete::Shell,
 }

@@ -1,13 +1,12 @@
 //! `seaworthy registry`: logins at registries, shared with Helm and Docker.
 
-use std::io::{IsTerminal as _, Write as _};
-
 use seaworthy_repo::registry::{Login, Logins, Session};
 use seaworthy_repo::{Access, Settings};
 
 use crate::chart_args::HostArgs;
 use crate::cx::Cx;
 use crate::failure::{Failure, Kind, Or, Outcome};
+use crate::secret_input;
 
 /// Log in to registries of charts; the logins are Helm's
 ///
@@ -91,7 +90,7 @@ impl LoginArgs {
         if host != self.host {
             cx.progress.warn(format!("a login is for a whole registry: `{host}`"));
         }
-        let login = self.ask(cx)?;
+        let login = self.ask(cx).await?;
         let hosts = HostArgs {
             ca_file: self.ca_file.clone(),
             cert_file: self.cert_file.clone(),
@@ -111,22 +110,16 @@ impl LoginArgs {
     }
 
     /// Name and password: from flags, from stdin, or from whoever sits there.
-    fn ask(&self, cx: &Cx) -> Result<Login, Failure> {
+    async fn ask(&self, cx: &Cx) -> Result<Login, Failure> {
         let secret = match &self.password {
             Some(password) => {
                 cx.progress
                     .warn("a password on the command line can be seen by others; use --password-stdin");
                 password.clone()
             }
-            None => {
-                if !self.password_stdin && std::io::stdin().is_terminal() {
-                    eprint!("Password: ");
-                    let _ = std::io::stderr().flush();
-                }
-                let mut line = String::new();
-                std::io::stdin().read_line(&mut line).or_fail(Kind::Input, "cannot read the password")?;
-                line.trim_end_matches(['\r', '\n']).to_owned()
-            }
+            None => secret_input::read("Password: ", self.password_stdin)
+                .await
+                .or_fail(Kind::Input, "cannot read the password")?,
         };
         if secret.is_empty() {
             return Err(Failure::new(Kind::Input, anyhow::anyhow!("password required")));

@@ -7,6 +7,7 @@
 // A test that cannot go on says so by failing.
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod archives;
 mod dependencies;
 mod hostile;
@@ -17,4 +18,5 @@ mod registries;
 mod repositories;
 mod show;
 mod template;
+mod tls;
 mod world;

@@ -1,4 +1,5 @@
-//! A registry small enough to read: blobs, manifests, tags, and a login by token where one is wanted. Plain HTTP.
+//! A registry small enough to read: blobs, manifests, tags, and a login by token where one is wanted. Over HTTP, or
+//! over TLS where that is what is tested.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -9,6 +10,8 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest as _, Sha256};
+
+use crate::tls::{Authority, Clients};
 
 /// What the login of a guarded registry is: `me` with `secret`.
 const BASIC: &str = "Basic bWU6c2VjcmV0";
@@ -29,13 +32,26 @@ pub struct Server {
 
 #[derive(Clone)]
 struct Shared {
-    host: String,
+    /// Of the realm where tokens are given out.
+    base: String,
     guarded: bool,
     content: Arc<Mutex<Content>>,
 }
 
 /// Serves `router` on a free port, from a thread of its own.
 pub fn serve(make: impl FnOnce(String) -> Router) -> String {
+    serve_on(make, |listener| listener)
+}
+
+/// The same, behind what `wrap` makes of the port.
+pub fn serve_on<L, A>(
+    make: impl FnOnce(String) -> Router,
+    wrap: impl FnOnce(tokio::net::TcpListener) -> L + Send + 'static,
+) -> String
+where
+    L: axum::serve::Listener<Addr = A>,
+    A: std::fmt::Debug,
+{
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let host = listener.local_addr().unwrap().to_string();
@@ -44,7 +60,7 @@ pub fn serve(make: impl FnOnce(String) -> Router) -> String {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            axum::serve(listener, router).await.unwrap();
+            axum::serve(wrap(listener), router).await.unwrap();
         });
     });
     host
@@ -62,17 +78,25 @@ impl Server {
 
     fn start(guarded: bool) -> Server {
         let content = Arc::<Mutex<Content>>::default();
-        let host = serve(|host| {
-            let shared = Shared { host, guarded, content: content.clone() };
-            Router::new().fallback(answer).with_state(shared)
-        });
+        let host = serve(|host| router(format!("http://{host}"), guarded, content.clone()));
         Server { host, content }
+    }
+
+    /// Wants a login, and a certificate of the world's authority.
+    pub fn secure(authority: &Authority) -> Server {
+        let content = Arc::<Mutex<Content>>::default();
+        let make = |host: String| router(format!("https://{host}"), true, content.clone());
+        Server { host: authority.serve(Clients::WithCertificate, make), content }
     }
 
     /// Replaces every blob by other bytes, as a broken or hostile registry would.
     pub fn corrupt(&self) {
         self.content.lock().unwrap().blobs.values_mut().for_each(|blob| *blob = Bytes::from_static(b"other"));
     }
+}
+
+fn router(base: String, guarded: bool, content: Arc<Mutex<Content>>) -> Router {
+    Router::new().fallback(answer).with_state(Shared { base, guarded, content })
 }
 
 async fn answer(State(shared): State<Shared>, request: Request) -> Response {
@@ -82,10 +106,8 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
         return token(&parts.headers);
     }
     if shared.guarded && parts.headers.get(header::AUTHORIZATION).is_none_or(|found| found != TOKEN) {
-        let challenge = format!(
-            r#"Bearer realm="http://{}/token",service="test",scope="repository:x:pull,push""#,
-            shared.host
-        );
+        let challenge =
+            format!(r#"Bearer realm="{}/token",service="test",scope="repository:x:pull,push""#, shared.base);
         return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, challenge)]).into_response();
     }
     let body = axum::body::to_bytes(body, 64 << 20).await.unwrap();

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use sha2::{Digest as _, Sha256};
 
 use crate::oci::serve;
+use crate::tls::{Authority, Clients};
 use crate::world::World;
 
 /// A path and what stands there.
@@ -16,7 +17,7 @@ type Stored = (String, Vec<u8>);
 
 /// Files at paths; a repository that wants a login when `guarded`, and the paths that were asked with one.
 #[derive(Clone, Default)]
-struct Files {
+pub struct Files {
     guarded: bool,
     files: Arc<Mutex<Vec<Stored>>>,
     shown: Arc<Mutex<Vec<String>>>,
@@ -33,6 +34,13 @@ impl Files {
             "http://{}",
             serve(|_| Router::new().fallback(move |request: Request| async move { files.answer(&request) }))
         )
+    }
+
+    /// The same over TLS; host and port.
+    pub fn start_at(&self, authority: &Authority, clients: Clients) -> String {
+        let files = self.clone();
+        let answer = move |request: Request| async move { files.answer(&request) };
+        authority.serve(clients, |_| Router::new().fallback(answer))
     }
 
     fn answer(&self, request: &Request) -> Response {
@@ -55,7 +63,7 @@ fn digest(data: &[u8]) -> String {
 }
 
 /// A world and a repository with two versions of `db`.
-fn published(guarded: bool) -> (World, Files) {
+pub fn published(guarded: bool) -> (World, Files) {
     let (world, files) = (World::new(), Files { guarded, ..Files::default() });
     let mut index = "apiVersion: v1\nentries:\n  db:\n".to_owned();
     for version in ["1.2.0", "1.3.0"] {
@@ -193,4 +201,68 @@ fn values_may_stand_at_a_url() {
     assert!(
         world.ours_reading(&["template", "x", "db", "-f", "-"], "size: 7Gi\n").ok().contains("size: \"7Gi\"")
     );
+}
+
+#[test]
+fn names_given_with_us_are_helms_and_the_other_way_round() {
+    let (world, files) = published(false);
+    let url = format!("{}/charts", files.start());
+    assert!(world.ours(&["search", "repo"]).refused().contains("no repositories configured"));
+    world.ours(&["repo", "add", "ours", &url]).ok();
+    let again = world.ours(&["repo", "add", "ours", &url]).ok();
+    assert!(again.contains("already exists with the same configuration, skipping"), "{again}");
+    let taken = world.ours(&["repo", "add", "ours", &format!("{url}/none")]).refused();
+    assert!(taken.contains("please specify a different name"), "{taken}");
+    let none = world.ours(&["repo", "add", "none", &format!("{url}/none")]).refused();
+    assert!(none.contains("is not a valid chart repository or cannot be reached"), "{none}");
+    let Some(helms) = world.helm(&["repo", "add", "theirs", &url]) else { return };
+    helms.ok();
+    for line in [
+        "repo list",
+        "repo list -o json",
+        "repo list -o yaml",
+        "search repo",
+        "search repo db",
+        "search repo db --versions -o json",
+        "search repo theirs/ -o yaml",
+        "search repo -r ^d. --version ~1.2",
+        "search repo nothing",
+        "search repo --max-col-width 8",
+    ] {
+        let line: Vec<&str> = line.split(' ').collect();
+        assert_eq!(world.ours(&line).ok(), world.helm(&line).unwrap().ok(), "{line:?}");
+    }
+    world.ours(&["repo", "update", "theirs"]).ok();
+    assert_eq!(version(&world.helm(&["show", "chart", "ours/db"]).unwrap().ok()), "1.3.0");
+    world.ours(&["repo", "remove", "theirs"]).ok();
+    assert!(!world.helm(&["repo", "list"]).unwrap().ok().contains("theirs"));
+    assert!(!world.path("home/.cache/helm/repository/theirs-index.yaml").exists());
+}
+
+#[test]
+fn an_index_of_a_folder_is_helms() {
+    let world = World::new();
+    for version in ["1.2.0", "1.3.0"] {
+        world.ours(&["package", "db", "--version", version, "-d", "repo"]).ok();
+    }
+    world.ours(&["package", "lib", "-d", "repo/below"]).ok();
+    world.write("repo/none.tgz", "no chart");
+    let stable = |text: String| {
+        let is_time = |line: &&str| line.contains("created:") || line.starts_with("generated:");
+        text.lines().filter(|line| !is_time(line)).map(str::to_owned).collect::<Vec<_>>().join("\n")
+    };
+    let more: [&[&str]; 3] = [&[], &["--url", "https://example.com/charts/"], &["--merge", "old.yaml"]];
+    for more in more {
+        let line = [&["repo", "index", "repo"], more].concat();
+        world.write(
+            "old.yaml",
+            "apiVersion: v1\nentries:\n  db:\n  - {apiVersion: v2, name: db, version: 1.0.0, urls: [old.tgz], created: '2026-01-01T00:00:00Z'}\n  - {apiVersion: v2, name: db, version: 1.2.0, urls: [other.tgz], created: '2026-01-01T00:00:00Z'}\n",
+        );
+        world.ours(&line).ok();
+        let ours = stable(world.read("repo/index.yaml"));
+        assert!(ours.contains("name: lib"), "{ours}");
+        let Some(helms) = world.helm(&line) else { return };
+        helms.ok();
+        assert_eq!(ours, stable(world.read("repo/index.yaml")), "{more:?}");
+    }
 }

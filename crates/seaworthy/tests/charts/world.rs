@@ -84,9 +84,21 @@ impl World {
         Ran::of(child.wait_with_output().unwrap())
     }
 
+    /// The same at a terminal, without waiting for its end.
+    pub fn ours_at(&self, arguments: &[&str], terminal: std::os::fd::OwnedFd) -> std::process::Child {
+        let mut command = self.command(env!("CARGO_BIN_EXE_seaworthy"), arguments);
+        let (out, err) = (terminal.try_clone().unwrap(), terminal.try_clone().unwrap());
+        command.stdin(terminal).stdout(out).stderr(err).spawn().unwrap()
+    }
+
     /// The real Helm; `None` where there is none, which is said.
     pub fn helm(&self, arguments: &[&str]) -> Option<Ran> {
-        match self.command("helm", arguments).output() {
+        self.helm_with(arguments, &[])
+    }
+
+    pub fn helm_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Option<Ran> {
+        let mut command = self.command("helm", arguments);
+        match command.envs(environment.iter().copied()).output() {
             Ok(output) => Some(Ran::of(output)),
             Err(error) => {
                 eprintln!("not compared with a real helm: it cannot be run ({error})");
