@@ -23,6 +23,8 @@ pub enum ApiError {
     Forbidden,
     #[error("{0} does not exist")]
     NotFound(&'static str),
+    #[error("this address cannot be asked that way")]
+    Method,
     #[error("some fields are not valid")]
     Invalid(Vec<FieldError>),
     #[error("the request cannot be read: {0}")]
@@ -49,6 +51,7 @@ impl ApiError {
             Self::BadCredentials => (StatusCode::UNAUTHORIZED, "INVALID_CREDENTIALS"),
             Self::Forbidden => (StatusCode::FORBIDDEN, "FORBIDDEN"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "NOT_FOUND"),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "VALIDATION"),
             Self::Unreadable(_) => (StatusCode::BAD_REQUEST, "BAD_REQUEST"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE"),

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use axum::response::IntoResponse;
@@ -15,7 +16,7 @@ use futures::stream;
 use serde::Deserialize;
 use serde_json::json;
 use service::shutdown::Stopping;
-use store::Subscription;
+use store::{FieldError, Subscription};
 
 use crate::app::App;
 use crate::auth::Session;
@@ -36,8 +37,10 @@ pub async fn events(
     session: Session,
     stopping: Stopping,
     headers: HeaderMap,
-    Query(since): Query<Since>,
+    since: std::result::Result<Query<Since>, QueryRejection>,
 ) -> Result<impl IntoResponse> {
+    let not_a_number = |_| ApiError::Invalid(vec![FieldError::new("after", "is not a number")]);
+    let Query(since) = since.map_err(not_a_number)?;
     if app.store.live().count(&session.user_id) >= STREAMS_MAX {
         return Err(ApiError::TooManyStreams);
     }

@@ -38,6 +38,7 @@ pub fn router(app: App, limits: Limits) -> Router {
         .route("/api/{user_id}/chat", post(chat::chat))
         .route("/api/{user_id}/chat/history", get(chat::history).delete(chat::clear))
         .fallback(|| async { ApiError::NotFound("this address") })
+        .method_not_allowed_fallback(|| async { ApiError::Method })
         .layer(from_fn(never_cached))
         .layer(from_fn_with_state(app.clone(), cors))
         .with_state(app);

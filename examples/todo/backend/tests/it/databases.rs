@@ -3,6 +3,7 @@
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// A program we started; stopped when dropped.
@@ -45,9 +46,20 @@ impl Drop for Server {
     }
 }
 
+/// A port that was free and is given once: below those the kernel hands out, so that no connection of this machine
+/// takes it before the program that is started on it does; each test process begins somewhere else.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("a bound socket has an address").port()
+    const FIRST: u16 = 12_000;
+    const COUNT: u32 = 18_000;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..COUNT {
+        let at = std::process::id().wrapping_mul(199).wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed));
+        let port = FIRST + u16::try_from(at % COUNT).expect("a port");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port is free");
 }
 
 fn wait_for(port: u16) {

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod auth;
+mod browsers;
 mod chat;
+mod contract;
 mod databases;
 mod isolation;
 mod live;

@@ -5,12 +5,11 @@ use serde_json::{Value, json};
 use service::client::Answer;
 use service::token::Audience;
 
-use crate::world::{SECRET, World, on_both, token};
+use crate::world::{On, SECRET, World, on_both, token};
 
 on_both!(tools_explain_what_they_refuse,);
 
-/// Sends `message` with `method`, as the bearer of `token`.
-pub async fn send(world: &World, method: Method, token: Option<&str>, message: &Value) -> Answer {
+fn headers(token: Option<&str>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert("content-type", HeaderValue::from_static("application/json"));
     headers.insert("accept", HeaderValue::from_static("application/json, text/event-stream"));
@@ -18,8 +17,13 @@ pub async fn send(world: &World, method: Method, token: Option<&str>, message: &
     if let Some(token) = token {
         headers.insert("authorization", format!("Bearer {token}").parse().expect("a token is ASCII"));
     }
+    headers
+}
+
+/// Sends `message` with `method`, as the bearer of `token`.
+pub async fn send(world: &World, method: Method, token: Option<&str>, message: &Value) -> Answer {
     let body = message.to_string().into();
-    world.client.send_raw(method, &world.mcp_url, headers, body).await.expect("the MCP server answers")
+    world.client.send_raw(method, &world.mcp_url, headers(token), body).await.expect("the MCP server answers")
 }
 
 pub fn request(method: &str, params: Value) -> Value {
@@ -59,4 +63,31 @@ async fn tools_explain_what_they_refuse(world: World) {
     assert_eq!(text.as_array().unwrap().len(), 2, "the text is the bare array");
     let deleted = call("delete_task", json!({ "task_id": 1, "user_id": ada.id })).await;
     assert_eq!(deleted["structuredContent"]["status"], "deleted");
+}
+
+/// A page of another site can make a browser on this machine call us, by another name of ours or across origins.
+#[tokio::test]
+async fn names_and_origins_that_are_not_ours_are_refused_even_with_a_good_token() {
+    let Some(world) = World::on(On::Sqlite).await else { return };
+    let ada = world.person().await;
+    let key = token(&ada.id, Audience::ToolCall, SECRET, 60);
+    let added = tool_call("add_task", &json!({ "title": "evil" }));
+    for (name, value, status) in [
+        ("host", "127.0.0.1", 200),
+        ("host", "127.0.0.1:8001", 200),
+        ("host", "evil.example", 403),
+        ("host", "127.0.0.1.evil.example", 403),
+        ("host", "mcp-server", 403),
+        ("origin", "http://evil.example", 403),
+        ("origin", "http://127.0.0.1", 403),
+        ("origin", "null", 403),
+    ] {
+        let before = world.titles(&ada).await.len();
+        let mut headers = headers(Some(&key));
+        headers.insert(name, value.parse().expect("ASCII"));
+        let body = added.to_string().into();
+        let asking = world.client.send_raw(Method::POST, &world.mcp_url, headers, body);
+        assert_eq!(asking.await.expect("an answer").status, status, "{name}: {value}");
+        assert_eq!(world.titles(&ada).await.len() - before, usize::from(status == 200), "{name}: {value}");
+    }
 }

@@ -11,6 +11,7 @@ use service::client::{Answer, Client};
 use service::token::{Audience, Claims, Keys};
 use store::{PoolSize, Store};
 
+use crate::contract;
 use crate::databases::{self, Server};
 
 pub const SECRET: &str = "a secret that only the tests know, 40 chars";
@@ -145,7 +146,10 @@ impl World {
 
     pub async fn call(&self, method: Method, path: &str, token: Option<&str>, body: Option<Value>) -> Answer {
         let url = format!("{}{path}", self.base);
-        self.client.send(method, &url, token, body.as_ref()).await.expect("the backend answers")
+        let answer = self.client.send(method.clone(), &url, token, body.as_ref()).await;
+        let answer = answer.expect("the backend answers");
+        contract::expect_promised(&method, path, &answer);
+        answer
     }
 
     /// Registers somebody new.
