@@ -6,11 +6,11 @@
 //! The lists of a user are one hash, whose `stamp` every write replaces. A list carries the stamp it was read
 //! under, so one that was read before a write and stored after it is never believed. A Redis that was away may have
 //! missed writes: lists older than the outage are not believed either, and while this process cannot hear of
-//! changes it believes none.
+//! changes it believes none. A write insists on telling Redis, and catches up later when it could not.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
@@ -30,6 +30,7 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(250);
 /// After a failure Redis is left alone for this long: an outage must not cost every request a timeout.
 const BACK_OFF: Duration = Duration::from_secs(1);
+const INVALIDATE_TRIES: usize = 3;
 const LIMIT_WINDOW_S: u64 = 60;
 /// Users remembered by the in-process limit before old windows are swept out.
 const LOCAL_LIMIT_MAX: usize = 10_000;
@@ -62,6 +63,8 @@ struct Shared {
     stats: CacheStats,
     failed_at: Mutex<Option<Instant>>,
     local_limits: Mutex<HashMap<String, (Instant, u64)>>,
+    /// Grows only while Redis is away, by one name for each user who writes meanwhile.
+    missed: Mutex<HashSet<String>>,
     /// Lists stored before this moment (milliseconds since 1970) may have missed a write.
     believed_since_ms: AtomicI64,
     is_deaf: AtomicBool,
@@ -147,7 +150,21 @@ impl Cache {
         replace.cmd("HSET").arg(&key).arg("stamp").arg(fresh_stamp()).ignore();
         replace.cmd("EXPIRE").arg(&key).arg(HASH_TTL_S).ignore();
         replace.cmd("PUBLISH").arg(CHANNEL).arg(user).ignore();
-        let _: Option<()> = self.ask_all(&replace).await;
+        let Some(redis) = &self.redis else { return };
+        // Also while Redis is otherwise left alone: another process may have reached it again already, and would go on
+        // believing its lists. The first try after an outage only finds the connection broken.
+        for _ in 0..INVALIDATE_TRIES {
+            let outcome: RedisResult<()> = replace.query_async(&mut redis.clone()).await;
+            if self.note(outcome).is_some() {
+                return;
+            }
+        }
+        self.missed().insert(user.to_owned());
+    }
+
+    /// Users whose lists could not be invalidated yet.
+    fn missed(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.shared.missed.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Tells the other processes that something of `user` changed that is in no list.
@@ -178,6 +195,10 @@ impl Cache {
         };
         let opened: Result<RedisResult<_>, _> = tokio::time::timeout(4 * RESPONSE_TIMEOUT, opening).await;
         let connection = opened.map_err(std::io::Error::from)??;
+        let missed = std::mem::take(&mut *self.missed());
+        for user in missed {
+            self.invalidate(&user).await;
+        }
         // From here on every change is heard, and what was stored before may have missed one.
         self.shared.believed_since_ms.store(now_ms(), Ordering::Relaxed);
         self.shared.is_deaf.store(false, Ordering::Relaxed);
