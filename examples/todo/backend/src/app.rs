@@ -15,6 +15,9 @@ use crate::metrics::Counters;
 
 /// A day: long enough for a working day, short enough for a stolen token.
 const SESSION_DEFAULT_S: u64 = 24 * 3_600;
+const MODEL_PATIENCE_S: u64 = 10;
+/// A request as a whole is given up after 15 seconds.
+const MODEL_PATIENCE_MAX_S: u64 = 13;
 const CHATS_PER_MINUTE: u64 = 10;
 
 pub type App = Arc<AppState>;
@@ -27,6 +30,8 @@ pub struct AppState {
     pub mcp_url: String,
     pub client: Client,
     pub provider: Box<dyn Provider>,
+    /// How long a language model may think before the turn ends without it.
+    pub model_patience: Duration,
     pub sessions: SeenSessions,
     pub metrics: Counters,
     /// What models are told of the tools; asked for once.
@@ -47,6 +52,10 @@ impl AppState {
             max: parsed("DB_POOL_MAX", "a number", 10)?,
         };
         let store = Store::connect(&database_url()?, optional("REDIS_URL").as_deref(), size)?;
+        let model_patience = Duration::from_secs(
+            parsed("MODEL_TIMEOUT_SECONDS", "a number of seconds", MODEL_PATIENCE_S)?
+                .clamp(1, MODEL_PATIENCE_MAX_S),
+        );
         let minutes = parsed("ACCESS_TOKEN_EXPIRE_MINUTES", "a number of minutes", SESSION_DEFAULT_S / 60)?;
         Ok(Arc::new(Self {
             store,
@@ -55,7 +64,8 @@ impl AppState {
             chats_per_minute: parsed("CHAT_LIMIT_PER_MINUTE", "a number", CHATS_PER_MINUTE)?,
             mcp_url: optional("MCP_SERVER_URL").unwrap_or_else(default_mcp_url),
             client: Client::new(Duration::from_secs(8)),
-            provider: model::from_env()?,
+            provider: model::from_env(model_patience)?,
+            model_patience,
             sessions: SeenSessions::default(),
             metrics: Counters::default(),
             tools: tokio::sync::OnceCell::new(),

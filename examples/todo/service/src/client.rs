@@ -129,7 +129,18 @@ impl Client {
         body: Option<&serde_json::Value>,
     ) -> Result<Stream, Error> {
         let (headers, bytes) = json_request(accept, token, body);
-        let request = request(method, url, headers, bytes)?;
+        self.stream_raw(method, url, headers, bytes).await
+    }
+
+    /// As [`Client::stream`], with exactly these headers and bytes, plus the request id.
+    pub async fn stream_raw(
+        &self,
+        method: Method,
+        url: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Stream, Error> {
+        let request = request(method, url, headers, body)?;
         match tokio::time::timeout(self.timeout, self.pool.request(request)).await {
             Err(_) => Err(Error::Timeout(self.timeout)),
             Ok(response) => {

@@ -84,7 +84,7 @@ impl Cache {
         let Some(url) = url else { return Ok(Self { redis: None, client: None, shared: Arc::default() }) };
         let bad = |error: redis::RedisError| Error::Address { name: "REDIS_URL", source: Box::new(error) };
         let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(1)
+            .set_number_of_retries(0)
             .set_response_timeout(Some(RESPONSE_TIMEOUT))
             .set_connection_timeout(Some(RESPONSE_TIMEOUT));
         let client = redis::Client::open(url).map_err(bad)?;
@@ -175,6 +175,24 @@ impl Cache {
     /// Hears of changes that other processes made, for ever; see [`crate::Store::listen`].
     pub(crate) async fn listen(&self, live: &Live) {
         let Some(client) = &self.client else { return std::future::pending().await };
+        tokio::select! {
+            () = self.hear_again_and_again(client, live) => {}
+            () = self.catch_up() => {}
+        }
+    }
+
+    /// Invalidates what could not be when it was written.
+    async fn catch_up(&self) {
+        loop {
+            tokio::time::sleep(RECONNECT_PAUSE).await;
+            let missed = std::mem::take(&mut *self.missed());
+            for user in missed {
+                self.invalidate(&user).await;
+            }
+        }
+    }
+
+    async fn hear_again_and_again(&self, client: &redis::Client, live: &Live) {
         loop {
             self.shared.is_deaf.store(true, Ordering::Relaxed);
             if let Err(error) = self.hear(client, live).await {
@@ -195,10 +213,6 @@ impl Cache {
         };
         let opened: Result<RedisResult<_>, _> = tokio::time::timeout(4 * RESPONSE_TIMEOUT, opening).await;
         let connection = opened.map_err(std::io::Error::from)??;
-        let missed = std::mem::take(&mut *self.missed());
-        for user in missed {
-            self.invalidate(&user).await;
-        }
         // From here on every change is heard, and what was stored before may have missed one.
         self.shared.believed_since_ms.store(now_ms(), Ordering::Relaxed);
         self.shared.is_deaf.store(false, Ordering::Relaxed);

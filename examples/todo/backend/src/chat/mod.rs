@@ -4,19 +4,20 @@
 //! that began is finished and stored even when whoever asked has gone.
 //! Start at [`chat`]; one turn is [`turn::answer`].
 
+mod follower;
 pub mod model;
 pub mod provider;
 pub mod rules;
 mod turn;
 
 use std::convert::Infallible;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State as Shared;
 use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::sse::{Event, Sse};
+use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use serde::{Deserialize, Serialize};
@@ -29,14 +30,12 @@ use tracing::Instrument;
 use crate::app::{App, AppState};
 use crate::auth::Session;
 use crate::error::{ApiError, Result};
+use follower::{Follower, Progress};
 use provider::{Call, State, Waiting};
-use turn::Progress;
 
 const HISTORY_WINDOW: i64 = 20;
 const HISTORY_SHOWN: i64 = 50;
-/// More than a turn can report: its calls are bounded, and its text comes in a bounded number of pieces.
-const PROGRESS_MAX: usize = 256;
-const PIECES_MAX: usize = 64;
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 #[derive(Deserialize)]
 pub struct ChatRequest {
@@ -83,6 +82,8 @@ struct Begun {
     conversation: i64,
     message: String,
     history: Vec<Message>,
+    /// Somebody reads the reply while it comes.
+    is_followed: bool,
 }
 
 /// Answers in one piece, or as a stream of events when `accept` asks for one.
@@ -93,14 +94,15 @@ pub async fn chat(
     body: std::result::Result<Json<ChatRequest>, JsonRejection>,
 ) -> Result<Response> {
     let Json(request) = body?;
-    let begun = begin(&app, session, request).await?;
-    let conversation = begun.conversation;
-    let (progress, reports) = mpsc::channel(PROGRESS_MAX);
-    let id = request_id::current().unwrap_or_default();
-    let work = request_id::scope(id, finish(app, begun, progress)).in_current_span();
-    let work = tokio::spawn(work);
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if accept.contains("text/event-stream") {
+    let is_followed = accept.contains("text/event-stream");
+    let begun = begin(&app, session, request, is_followed).await?;
+    let conversation = begun.conversation;
+    let (follower, reports) = Follower::new();
+    let id = request_id::current().unwrap_or_default();
+    let work = request_id::scope(id, finish(app, begun, follower)).in_current_span();
+    let work = tokio::spawn(work);
+    if is_followed {
         return Ok(streamed(conversation, reports));
     }
     drop(reports);
@@ -108,7 +110,7 @@ pub async fn chat(
     Ok(Json(outcome?).into_response())
 }
 
-async fn begin(app: &App, session: Session, request: ChatRequest) -> Result<Begun> {
+async fn begin(app: &App, session: Session, request: ChatRequest, is_followed: bool) -> Result<Begun> {
     let message = store::message(&request.message).map_err(|error| ApiError::Invalid(vec![error]))?;
     let user = session.user_id;
     if let Verdict::RetryAfter { seconds } = app.store.cache().admit_chat(&user, app.chats_per_minute).await {
@@ -118,50 +120,33 @@ async fn begin(app: &App, session: Session, request: ChatRequest) -> Result<Begu
     let conversation = open_conversation(app, &user, request.conversation_id).await?;
     let history = app.store.history(&user, conversation, HISTORY_WINDOW).await?;
     app.store.add_message(&user, conversation, Role::User, &message, "{}").await?;
-    Ok(Begun { user, conversation, message, history })
+    Ok(Begun { user, conversation, message, history, is_followed })
 }
 
-/// Reports to `progress` as far as anybody listens.
-async fn finish(app: App, begun: Begun, progress: mpsc::Sender<Progress>) -> Result<ChatResponse> {
+async fn finish(app: App, begun: Begun, follower: Follower) -> Result<ChatResponse> {
     let began = Instant::now();
-    let outcome = answer_and_store(&app, &begun, &progress).await;
+    let outcome = answer_and_store(&app, &begun, &follower).await;
     app.metrics.chat_time.observe(began.elapsed().as_secs_f64());
     count(&app.metrics.chats, if outcome.is_ok() { "answered" } else { "failed" });
     let last = match &outcome {
-        Ok(response) => {
-            for piece in pieces(&response.response) {
-                let _ = progress.try_send(Progress::Text(piece));
-            }
-            Progress::Done(response.clone())
-        }
+        Ok(response) => Progress::Done(response.clone()),
         Err(error) => Progress::Failed(error.body()),
     };
-    let _ = progress.try_send(last);
+    follower.end(last).await;
     outcome
 }
 
-async fn answer_and_store(
-    app: &App,
-    begun: &Begun,
-    progress: &mpsc::Sender<Progress>,
-) -> Result<ChatResponse> {
-    let Begun { user, conversation, message, history } = begun;
-    let (reply, calls) = turn::answer(app, user, message, history, progress).await.map_err(|error| {
+async fn answer_and_store(app: &App, begun: &Begun, follower: &Follower) -> Result<ChatResponse> {
+    let (reply, calls) = turn::answer(app, begun, follower).await.map_err(|error| {
         tracing::error!(error = service::log::chain(&error), "the assistant failed");
         ApiError::Assistant
     })?;
     let state = State { calls, waiting: reply.waiting, subject: reply.subject };
     let stored = serde_json::to_string(&state).unwrap_or_else(|_| "{}".to_owned());
-    app.store.add_message(user, *conversation, Role::Assistant, &reply.text, &stored).await?;
+    let (user, conversation) = (&begun.user, begun.conversation);
+    app.store.add_message(user, conversation, Role::Assistant, &reply.text, &stored).await?;
     let State { calls, waiting, .. } = state;
-    Ok(ChatResponse { conversation_id: *conversation, response: reply.text, tool_calls: calls, waiting })
-}
-
-/// The text in words, or in longer pieces when it has many.
-fn pieces(text: &str) -> Vec<String> {
-    let words: Vec<&str> = text.split_inclusive(char::is_whitespace).collect();
-    let size = words.len().div_ceil(PIECES_MAX).max(1);
-    words.chunks(size).map(<[&str]>::concat).collect()
+    Ok(ChatResponse { conversation_id: conversation, response: reply.text, tool_calls: calls, waiting })
 }
 
 fn streamed(conversation: i64, reports: mpsc::Receiver<Progress>) -> Response {
@@ -175,7 +160,9 @@ fn streamed(conversation: i64, reports: mpsc::Receiver<Progress>) -> Response {
         };
         Some((Ok::<_, Infallible>(event), (None, reports)))
     });
-    ([("x-accel-buffering", "no")], Sse::new(events)).into_response()
+    // A model may think for a while; proxies take silence for the end.
+    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
+    ([("x-accel-buffering", "no")], Sse::new(events).keep_alive(keep_alive)).into_response()
 }
 
 /// The messages of the conversation used last.
@@ -200,19 +187,5 @@ async fn open_conversation(app: &AppState, user: &str, wanted: Option<i64>) -> R
             Err(store::Error::NotFound) => Err(ApiError::NotFound("the conversation")),
             outcome => Ok(outcome?),
         },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_comes_in_pieces_that_make_it_up_again() {
-        for text in ["", "Done.", "two words", "a\nlist\n of  lines ", &"word ".repeat(1_000)] {
-            let pieces = pieces(text);
-            assert!(pieces.len() <= PIECES_MAX);
-            assert_eq!(pieces.concat(), text);
-        }
     }
 }

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::Message;
 
+use super::follower::Follower;
+
 /// A tool call of this turn and its answer; also what the page shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Call {
@@ -88,6 +90,8 @@ pub enum Error {
     Unreachable(#[from] service::client::Error),
     #[error("the model's server answered {0}")]
     Refused(u16),
+    #[error("the model's server gave up half-way")]
+    GaveUp,
     #[error("the model answered something that is {0}")]
     Nonsense(&'static str),
 }
@@ -95,8 +99,9 @@ pub enum Error {
 pub type Thinking<'a> = Pin<Box<dyn Future<Output = Result<Step, Error>> + Send + 'a>>;
 
 pub trait Provider: Send + Sync {
-    /// The next step of this turn. Must say something after a bounded number of calls.
-    fn next<'a>(&'a self, turn: &'a Turn<'a>) -> Thinking<'a>;
+    /// The next step of this turn. Must say something after a bounded number of calls. Words may be told to `follower`
+    /// while they are found; when they are, they are all of the step's words.
+    fn next<'a>(&'a self, turn: &'a Turn<'a>, follower: &'a Follower) -> Thinking<'a>;
 
     /// Whether [`Turn::tools`] has to be filled in.
     fn needs_tools(&self) -> bool {

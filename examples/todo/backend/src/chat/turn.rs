@@ -6,16 +6,15 @@
 
 use std::time::Duration;
 
-use axum::response::sse::Event;
 use mcp_client::JsonObject;
 use serde_json::{Value, json};
 use service::clock;
 use service::token::{Audience, Claims};
 use store::{Message, Role};
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::ChatResponse;
+use super::Begun;
+use super::follower::Follower;
 use super::provider::{self, Call, Provider, Reply, State, Step, Turn, Waiting, Wish};
 use super::rules::{self, Rules};
 use crate::app::AppState;
@@ -25,98 +24,73 @@ const ROUNDS_MAX: usize = 8;
 const CALLS_MAX: usize = 20;
 /// A turn lasts seconds; a token that leaks is worth nothing a minute later.
 const TOOL_TOKEN_S: u64 = 60;
-/// For all that a provider thinks in one turn.
-const THINKING_MAX: Duration = Duration::from_secs(10);
-
-/// What whoever waits for a turn is told.
-pub enum Progress {
-    Tool(Call),
-    Text(String),
-    Done(ChatResponse),
-    Failed(Value),
-}
-
-impl Progress {
-    pub fn event(self) -> Event {
-        let (name, data) = match self {
-            Self::Tool(call) => ("tool", json!(call)),
-            Self::Text(text) => ("delta", json!({ "text": text })),
-            Self::Done(response) => ("done", json!(response)),
-            Self::Failed(error) => ("error", error),
-        };
-        Event::default().event(name).data(data.to_string())
-    }
-}
+/// Who follows the words as they come is patient for so much longer; still within the tool token's time.
+const FOLLOWED_FACTOR: u32 = 4;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("the provider failed")]
     Provider(#[from] provider::Error),
-    #[error("the provider did not answer within {THINKING_MAX:?}")]
-    Slow,
+    #[error("the provider did not answer within {0:?}")]
+    Slow(Duration),
     #[error("the tools failed")]
     Tools(#[from] mcp_client::Error),
     #[error("the provider called tools without end")]
     Endless,
 }
 
-/// Thinks and acts until there is a reply. When that fails after something was changed, the reply tells what was.
-pub async fn answer(
-    app: &AppState,
-    user: &str,
-    message: &str,
-    history: &[Message],
-    progress: &mpsc::Sender<Progress>,
-) -> Result<(Reply, Vec<Call>), Error> {
-    let state = history.iter().rev().find(|m| m.role == Role::Assistant).map(state_of).unwrap_or_default();
-    let claims = Claims::new(user, Audience::ToolCall, clock::unix_s(), TOOL_TOKEN_S);
+/// Thinks and acts until there is a reply, whose words are told to `follower`. When that fails after something was
+/// changed, the reply tells what was.
+pub async fn answer(app: &AppState, begun: &Begun, follower: &Follower) -> Result<(Reply, Vec<Call>), Error> {
+    let spoken = begun.history.iter().rev().find(|message| message.role == Role::Assistant);
+    let state = spoken.map(state_of).unwrap_or_default();
+    let claims = Claims::new(&begun.user, Audience::ToolCall, clock::unix_s(), TOOL_TOKEN_S);
     let session = mcp_client::Session::new(app.client.clone(), &app.mcp_url, app.keys.sign(&claims));
-    let mut acting = Acting { app, message, history, state, session, calls: Vec::new(), progress };
+    let mut acting = Acting { app, begun, state, session, calls: Vec::new(), follower };
     let outcome = acting.work().await;
     let Acting { calls, session, .. } = acting;
     session.close().await;
-    match outcome {
-        Ok(reply) => Ok((reply, calls)),
-        Err(error) => match told(&calls) {
-            None => Err(error),
-            Some(text) => {
-                tracing::error!(error = service::log::chain(&error), "the assistant failed half-way");
-                Ok((Reply { text, ..Reply::default() }, calls))
-            }
-        },
+    let reply = match outcome {
+        Ok(reply) => reply,
+        Err(error) => {
+            let Some(text) = told(&calls) else { return Err(error) };
+            tracing::error!(error = service::log::chain(&error), "the assistant failed half-way");
+            follower.begin_paragraph();
+            Reply { text, ..Reply::default() }
+        }
+    };
+    if follower.has_said_nothing() {
+        follower.say_whole(&reply.text);
     }
+    Ok((Reply { text: follower.said(), ..reply }, calls))
 }
 
 struct Acting<'a> {
     app: &'a AppState,
-    message: &'a str,
-    history: &'a [Message],
+    begun: &'a Begun,
     state: State,
     session: mcp_client::Session,
     calls: Vec<Call>,
-    progress: &'a mpsc::Sender<Progress>,
+    follower: &'a Follower,
 }
 
 impl Acting<'_> {
     async fn work(&mut self) -> Result<Reply, Error> {
-        let app = self.app;
+        let (app, message) = (self.app, self.begun.message.as_str());
         // An answer to a question of ours needs no model: it must mean the same every time.
-        let provider: &dyn Provider = match rules::settles(self.message, &self.state) {
+        let provider: &dyn Provider = match rules::settles(message, &self.state) {
             true => &Rules,
             false => app.provider.as_ref(),
         };
         let tools = if provider.needs_tools() { app.tools(&mut self.session).await? } else { &[] };
-        let deadline = Instant::now() + THINKING_MAX;
+        let patience = app.model_patience * if self.begun.is_followed { FOLLOWED_FACTOR } else { 1 };
+        let deadline = Instant::now() + patience;
         for _ in 0..=ROUNDS_MAX {
-            let turn = Turn {
-                message: self.message,
-                history: self.history,
-                state: &self.state,
-                calls: &self.calls,
-                tools,
-            };
-            let thinking = tokio::time::timeout_at(deadline, provider.next(&turn));
-            match thinking.await.map_err(|_| Error::Slow)?? {
+            let turn =
+                Turn { message, history: &self.begun.history, state: &self.state, calls: &self.calls, tools };
+            self.follower.begin_paragraph();
+            let thinking = tokio::time::timeout_at(deadline, provider.next(&turn, self.follower));
+            match thinking.await.map_err(|_| Error::Slow(patience))?? {
                 Step::Say(reply) => return Ok(reply),
                 Step::Call(wishes) => {
                     for wish in wishes {
@@ -125,6 +99,7 @@ impl Acting<'_> {
                         }
                         let is_known = tools.is_empty() || tools.iter().any(|tool| tool.name == wish.tool);
                         if let Some(question) = self.grant(wish, is_known).await? {
+                            self.follower.begin_paragraph();
                             return Ok(question);
                         }
                     }
@@ -155,7 +130,7 @@ impl Acting<'_> {
             Some(Waiting::ConfirmDelete { id, .. }) => Some(*id),
             _ => None,
         };
-        asked.is_some() && asked == task_id(arguments) && rules::affirms(self.message)
+        asked.is_some() && asked == task_id(arguments) && rules::affirms(&self.begun.message)
     }
 
     async fn ask_first(&mut self, arguments: JsonObject) -> Result<Option<Reply>, Error> {
@@ -194,8 +169,7 @@ impl Acting<'_> {
 
     fn note(&mut self, call: Call) {
         self.app.metrics.count_tool(&call.tool, call.failed);
-        // Nobody may be listening; the answer tells it all again.
-        let _ = self.progress.try_send(Progress::Tool(call.clone()));
+        self.follower.tool(call.clone());
         self.calls.push(call);
     }
 }

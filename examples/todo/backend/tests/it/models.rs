@@ -2,19 +2,32 @@
 
 use std::sync::{Arc, Mutex};
 
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
+use futures::stream;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
+use crate::sse::Events;
 use crate::world::{On, Person, World};
 
 /// What a model does at each question, and what it was asked.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Script {
     answers: Arc<Mutex<Vec<Answer>>>,
     asked: Arc<Mutex<Vec<Value>>>,
+    /// Permits for the pieces of streamed answers after the first; by default more than any test needs.
+    gate: Arc<Semaphore>,
+}
+
+impl Script {
+    fn new(answers: Vec<Answer>) -> Self {
+        let answers = Arc::new(Mutex::new(answers));
+        Self { answers, asked: Arc::default(), gate: Arc::new(Semaphore::new(1_000_000)) }
+    }
 }
 
 #[derive(Clone)]
@@ -24,8 +37,34 @@ enum Answer {
     Raw(Value),
     Status(u16),
     Never,
+    /// In pieces, each after a permit of the gate.
+    Stream(Vec<Part>, End),
 }
 use Answer::*;
+
+/// A piece of a streamed answer.
+#[derive(Clone)]
+enum Part {
+    Words(&'static str),
+    /// A call, whose arguments come in fragments where the dialect has such.
+    Calling(&'static str, Value),
+    Garbage(&'static str),
+    Failure,
+}
+use Part::*;
+
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    /// As the dialect has it.
+    Proper,
+    /// The connection ends, politely or not.
+    Closed,
+    Broken,
+    /// Nothing more comes, and the connection stays.
+    Silent,
+    /// The last part again and again.
+    Endless,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Dialect {
@@ -33,6 +72,8 @@ enum Dialect {
     Gemini,
     Ollama,
 }
+
+const DIALECTS: [Dialect; 3] = [Dialect::OpenAi, Dialect::Gemini, Dialect::Ollama];
 
 impl Dialect {
     fn spell(self, answer: &Answer) -> Value {
@@ -55,7 +96,60 @@ impl Dialect {
                 let call = json!({ "function": { "name": tool, "arguments": arguments } });
                 json!({ "message": { "content": "", "tool_calls": [call] } })
             }
-            (_, Status(_) | Never) => Value::Null,
+            (_, Status(_) | Never | Stream(..)) => Value::Null,
+        }
+    }
+
+    /// The pieces of a streamed answer as they are sent.
+    fn pieces(self, part: &Part) -> Vec<String> {
+        let values = match (self, part) {
+            (_, Garbage(text)) => return vec![(*text).to_owned()],
+            (_, Failure) => vec![json!({ "error": { "message": "overloaded" } })],
+            (Self::OpenAi, Words(text)) => vec![openai_delta(json!({ "content": text }), None)],
+            (Self::OpenAi, Calling(tool, arguments)) => {
+                let function = json!({ "name": tool, "arguments": "" });
+                let first = json!([{ "index": 0, "id": "call_1", "type": "function", "function": function }]);
+                let fragment = |text: &str| json!([{ "index": 0, "function": { "arguments": text } }]);
+                let text = arguments.to_string();
+                let (start, end) = text.split_at(text.len() / 2);
+                let calls = [first, fragment(start), fragment(end)];
+                calls.map(|calls| openai_delta(json!({ "tool_calls": calls }), None)).to_vec()
+            }
+            (Self::Gemini | Self::Ollama, Words(text)) => vec![self.spell(&Say(text))],
+            (Self::Gemini | Self::Ollama, Calling(tool, arguments)) => {
+                vec![self.spell(&Call(tool, arguments.clone()))]
+            }
+        };
+        values.iter().map(|value| self.framed(value)).collect()
+    }
+
+    /// What tells that the answer is complete.
+    fn last(self) -> String {
+        match self {
+            Self::OpenAi => {
+                let usage = json!({ "choices": [], "usage": { "total_tokens": 7 } });
+                let stop = openai_delta(json!({}), Some("stop"));
+                format!("{}{}data: [DONE]\n\n", self.framed(&stop), self.framed(&usage))
+            }
+            Self::Gemini => {
+                self.framed(&json!({ "candidates": [{ "finishReason": "STOP", "content": {} }] }))
+            }
+            Self::Ollama => self.framed(&json!({ "message": { "content": "" }, "done": true })),
+        }
+    }
+
+    fn framed(self, value: &Value) -> String {
+        match self {
+            Self::OpenAi => format!("data: {value}\n\n"),
+            Self::Gemini => format!("data: {value}\r\n\r\n"),
+            Self::Ollama => format!("{value}\n"),
+        }
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenAi | Self::Gemini => "text/event-stream",
+            Self::Ollama => "application/x-ndjson",
         }
     }
 
@@ -83,8 +177,37 @@ async fn serve(State((dialect, script)): State<(Dialect, Script)>, Json(question
     match next {
         Status(code) => StatusCode::from_u16(code).unwrap().into_response(),
         Never => std::future::pending().await,
+        Stream(parts, end) => streamed(dialect, &parts, end, script.gate),
         answer => Json(dialect.spell(&answer)).into_response(),
     }
+}
+
+fn openai_delta(delta: Value, reason: Option<&str>) -> Value {
+    json!({ "object": "chat.completion.chunk", "choices": [{ "index": 0, "delta": delta, "finish_reason": reason }] })
+}
+
+fn streamed(dialect: Dialect, parts: &[Part], end: End, gate: Arc<Semaphore>) -> Response {
+    let mut pieces: Vec<String> = parts.iter().flat_map(|part| dialect.pieces(part)).collect();
+    if end == End::Proper {
+        pieces.push(dialect.last());
+    }
+    let body = stream::unfold(0, move |at| {
+        let (pieces, gate) = (pieces.clone(), gate.clone());
+        async move {
+            if at > 0 {
+                gate.acquire().await.unwrap().forget();
+            }
+            let piece = match (pieces.get(at), end) {
+                (Some(piece), _) => Ok(piece.clone()),
+                (None, End::Endless) => Ok(pieces.last().unwrap().clone()),
+                (None, End::Broken) => Err(std::io::Error::other("the cable was cut")),
+                (None, End::Silent) => std::future::pending().await,
+                (None, End::Proper | End::Closed) => return None,
+            };
+            Some((piece, at + 1))
+        }
+    });
+    ([(header::CONTENT_TYPE, dialect.content_type())], Body::from_stream(body)).into_response()
 }
 
 struct Talk {
@@ -95,14 +218,24 @@ struct Talk {
 
 impl Talk {
     async fn with(dialect: Dialect, answers: Vec<Answer>) -> Self {
-        let script = Script { answers: Arc::new(Mutex::new(answers)), ..Script::default() };
+        Self::with_settings(dialect, answers, &[]).await
+    }
+
+    /// With a model that is not waited for long: for those that do not answer.
+    async fn impatient(dialect: Dialect, answers: Vec<Answer>) -> Self {
+        let settings = [("MODEL_TIMEOUT_SECONDS", "5"), ("CHAT_LIMIT_PER_MINUTE", "1000")];
+        Self::with_settings(dialect, answers, &settings).await
+    }
+
+    async fn with_settings(dialect: Dialect, answers: Vec<Answer>, further: &[(&str, &str)]) -> Self {
+        let script = Script::new(answers);
         let router = Router::new().fallback(serve).with_state((dialect, script.clone()));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, router).await });
         let settings = dialect.settings(&base);
-        let settings: Vec<(&str, &str)> =
-            settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let settings = settings.iter().map(|(name, value)| (*name, value.as_str()));
+        let settings: Vec<(&str, &str)> = settings.chain(further.iter().copied()).collect();
         let world = World::with(On::Sqlite, &settings).await.expect("SQLite needs nothing");
         let ada = world.person().await;
         Self { world, ada, script }
@@ -114,6 +247,14 @@ impl Talk {
         (status.as_u16(), reply)
     }
 
+    async fn follow(&self, message: &str) -> Events {
+        let url = format!("{}/api/{}/chat", self.world.base, self.ada.id);
+        let body = json!({ "message": message });
+        let mut events = Events::open(&self.world.client, Method::POST, &url, &self.ada, Some(&body)).await;
+        assert_eq!(events.next().await.expect("a start").name, "start");
+        events
+    }
+
     fn plan(&self, answers: Vec<Answer>) {
         *self.script.answers.lock().unwrap() = answers;
     }
@@ -121,7 +262,7 @@ impl Talk {
 
 #[tokio::test]
 async fn a_model_of_each_dialect_adds_lists_and_answers() {
-    for dialect in [Dialect::OpenAi, Dialect::Gemini, Dialect::Ollama] {
+    for dialect in DIALECTS {
         let add = Call("add_task", json!({ "title": "Buy milk", "user_id": "somebody else" }));
         let talk = Talk::with(dialect, vec![add, Say("I added it.")]).await;
         let (status, reply) = talk.say(&Value::Null, "milk is out, note that down").await;
@@ -186,7 +327,7 @@ async fn a_model_that_fails_ends_in_words_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_model_that_never_answers_or_never_ends_is_stopped() {
-    let talk = Talk::with(Dialect::Ollama, vec![Never]).await;
+    let talk = Talk::impatient(Dialect::Ollama, vec![Never]).await;
     assert_eq!(talk.say(&Value::Null, "hello?").await.0, 503);
     talk.plan(vec![Call("list_tasks", json!({}))]);
     assert_eq!(talk.say(&Value::Null, "hello?").await.0, 503);
@@ -204,4 +345,111 @@ async fn a_model_that_fails_half_way_tells_what_was_done() {
     assert_eq!(status, 200);
     assert!(reply["response"].as_str().unwrap().contains("\u{201c}Buy milk\u{201d} was created"), "{reply}");
     assert_eq!(talk.world.titles(&talk.ada).await, ["Buy milk"]);
+}
+
+/// What follows in a stream: tools by name, words as they come, and how it ends.
+async fn rest(events: &mut Events) -> (Vec<String>, String, String, Value) {
+    let (mut tools, mut words) = (Vec::new(), String::new());
+    loop {
+        let event = events.next().await.expect("an end that is told");
+        match event.name.as_str() {
+            "tool" => tools.push(event.data["tool"].as_str().unwrap().to_owned()),
+            "delta" => words.push_str(event.data["text"].as_str().unwrap()),
+            _ => return (tools, words, event.name, event.data),
+        }
+    }
+}
+
+#[tokio::test]
+async fn words_of_a_model_arrive_while_it_is_still_speaking() {
+    for dialect in DIALECTS {
+        let answer = Stream(vec![Words("Here"), Words(" is"), Words(" your list. ")], End::Proper);
+        let talk = Talk::with(dialect, vec![answer]).await;
+        talk.script.gate.forget_permits(1_000_000);
+        let mut events = talk.follow("what is up?").await;
+        // The model waits at the gate, so these words cannot have waited for its end.
+        let first = events.next().await.unwrap();
+        assert_eq!((first.name.as_str(), &first.data["text"]), ("delta", &json!("Here")), "{dialect:?}");
+        talk.script.gate.add_permits(1);
+        assert_eq!(events.next().await.unwrap().data["text"], " is", "{dialect:?}");
+        talk.script.gate.add_permits(100);
+        let (tools, words, end, done) = rest(&mut events).await;
+        assert_eq!(
+            (tools.len(), words.as_str(), end.as_str()),
+            (0, " your list.", "done"),
+            "{dialect:?}: {done}"
+        );
+        assert_eq!(done["response"], "Here is your list.");
+        assert_eq!(talk.script.asked.lock().unwrap()[0]["stream"] == true, dialect != Dialect::Gemini);
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_comes_in_fragments_is_made_when_the_answer_is_complete() {
+    for dialect in DIALECTS {
+        let add = Calling("add_task", json!({ "title": "Buy \u{1f95b}, 2 l" }));
+        let answers = vec![
+            Stream(vec![Words("One moment.\n"), add], End::Proper),
+            Stream(vec![Words("I added"), Words(" it.")], End::Proper),
+        ];
+        let talk = Talk::with(dialect, answers).await;
+        let mut events = talk.follow("milk, please").await;
+        let (tools, words, end, done) = rest(&mut events).await;
+        assert_eq!((tools, end.as_str()), (vec!["add_task".to_owned()], "done"), "{dialect:?}: {done}");
+        assert_eq!(words, "One moment.\n\nI added it.", "{dialect:?}: the words make up the reply");
+        assert_eq!(done["response"], words.as_str());
+        assert_eq!(talk.world.titles(&talk.ada).await, ["Buy \u{1f95b}, 2 l"]);
+        // Followed or not, it is the same.
+        talk.plan(vec![Stream(vec![Words("Good"), Words("bye.")], End::Proper)]);
+        assert_eq!(talk.say(&done["conversation_id"], "bye").await.1["response"], "Goodbye.");
+        let history = talk.world.own(&talk.ada, Method::GET, "/chat/history", Value::Null).await.1;
+        assert_eq!(history["messages"][1]["content"], words.as_str());
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_does_not_come_to_its_end_ends_in_words_and_changes_nothing() {
+    let add = || Calling("add_task", json!({ "title": "Half done" }));
+    for dialect in DIALECTS {
+        let talk = Talk::impatient(dialect, vec![Never]).await;
+        let broken = [
+            Stream(vec![Words("Wait"), add()], End::Closed),
+            Stream(vec![Words("Wait"), add()], End::Broken),
+            Stream(vec![Words("Wait"), add()], End::Silent),
+            Stream(vec![Words("Wait"), add(), Failure], End::Proper),
+            Stream(vec![add(), Garbage("data: {\"choices\": [\n\n")], End::Proper),
+            Stream(vec![add(), Garbage("<html>502 Bad Gateway</html>\n\ndata: <\n\n")], End::Closed),
+            Stream(vec![Words("blah ")], End::Endless),
+            Stream(vec![], End::Closed),
+        ];
+        for answer in broken {
+            talk.plan(vec![answer]);
+            let mut events = talk.follow("add something").await;
+            let (tools, words, end, told) = rest(&mut events).await;
+            assert_eq!((tools.len(), end.as_str()), (0, "error"), "{dialect:?} {words}: {told}");
+            assert_eq!(told["code"], "ASSISTANT_UNAVAILABLE");
+            assert!(told["message"].as_str().unwrap().contains("assistant"), "{told}");
+            assert!(events.next().await.is_none());
+        }
+        assert!(talk.world.titles(&talk.ada).await.is_empty());
+        // One that breaks after a change tells what was done, as part of the reply.
+        talk.plan(vec![Stream(vec![add()], End::Proper), Stream(vec![Words("So I")], End::Broken)]);
+        let (tools, words, end, done) = rest(&mut talk.follow("add something").await).await;
+        assert_eq!((tools.len(), end.as_str()), (1, "done"), "{dialect:?}: {done}");
+        assert!(words.contains("\u{201c}Half done\u{201d} was created"), "{words}");
+        assert_eq!(done["response"], words.as_str());
+    }
+}
+
+#[tokio::test]
+async fn who_goes_away_while_a_model_speaks_finds_the_reply_in_the_history() {
+    let answer = Stream(vec![Words("A long"), Words(" story.")], End::Proper);
+    let talk = Talk::with(Dialect::OpenAi, vec![answer]).await;
+    talk.script.gate.forget_permits(1_000_000);
+    let mut events = talk.follow("tell me").await;
+    assert_eq!(events.next().await.unwrap().data["text"], "A long");
+    drop(events);
+    talk.script.gate.add_permits(100);
+    let mut window = Events::live(&talk.world, &talk.world.base, &talk.ada, Some("0")).await;
+    while window.line().await != "assistant says \"A long story.\"" {}
 }

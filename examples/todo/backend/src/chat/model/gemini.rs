@@ -4,8 +4,8 @@ use axum::http::HeaderName;
 use serde_json::{Map, Value, json};
 use service::config;
 
-use super::super::provider::{Error, Step, Turn};
-use super::{Dialect, PROMPT, parameters, setting, spoken, step, wish};
+use super::super::provider::{Error, Turn};
+use super::{Dialect, Gathered, PROMPT, parameters, setting, spoken};
 
 pub struct Gemini {
     base: String,
@@ -31,7 +31,7 @@ impl Dialect for Gemini {
     }
 
     fn url(&self) -> String {
-        format!("{}/v1beta/models/{}:generateContent", self.base, self.model)
+        format!("{}/v1beta/models/{}:streamGenerateContent?alt=sse", self.base, self.model)
     }
 
     /// In a header: addresses end up in logs.
@@ -66,13 +66,20 @@ impl Dialect for Gemini {
         })
     }
 
-    fn step(&self, answer: &Value) -> Result<Step, Error> {
-        let parts = answer.pointer("/candidates/0/content/parts").and_then(Value::as_array);
-        let parts = parts.ok_or(Error::Nonsense("without a message"))?;
-        let calls = parts.iter().filter_map(|part| part.get("functionCall"));
-        let calls = calls.map(|call| wish(&call["name"], &call["args"])).collect::<Result<_, _>>()?;
-        let text: String = parts.iter().filter_map(|part| part["text"].as_str()).collect();
-        step(calls, &text)
+    fn gather(&self, piece: &Value, answer: &mut Gathered) -> Result<(), Error> {
+        let candidate = &piece["candidates"][0];
+        for part in candidate["content"]["parts"].as_array().into_iter().flatten() {
+            if part["thought"] != true {
+                answer.say(part["text"].as_str().unwrap_or_default());
+            }
+            if let Some(call) = part.get("functionCall") {
+                answer.call(None, &Value::Null, &call["name"], &call["args"])?;
+            }
+        }
+        if candidate["finishReason"].is_string() {
+            answer.complete();
+        }
+        Ok(())
     }
 }
 

@@ -3,8 +3,8 @@
 use axum::http::HeaderName;
 use serde_json::{Value, json};
 
-use super::super::provider::{Error, Step, Turn};
-use super::{Dialect, PROMPT, parameters, setting, spoken, step, wish};
+use super::super::provider::{Error, Turn};
+use super::{Dialect, Gathered, PROMPT, parameters, setting, spoken};
 
 pub struct Ollama {
     base: String,
@@ -55,13 +55,18 @@ impl Dialect for Ollama {
                 } })
             })
             .collect();
-        json!({ "model": self.model, "messages": messages, "tools": tools, "stream": false })
+        json!({ "model": self.model, "messages": messages, "tools": tools, "stream": true })
     }
 
-    fn step(&self, answer: &Value) -> Result<Step, Error> {
-        let message = answer.get("message").ok_or(Error::Nonsense("without a message"))?;
-        let calls = message["tool_calls"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let calls = calls.iter().map(|call| wish(&call["function"]["name"], &call["function"]["arguments"]));
-        step(calls.collect::<Result<_, _>>()?, message["content"].as_str().unwrap_or_default())
+    fn gather(&self, piece: &Value, answer: &mut Gathered) -> Result<(), Error> {
+        let message = &piece["message"];
+        answer.say(message["content"].as_str().unwrap_or_default());
+        for call in message["tool_calls"].as_array().into_iter().flatten() {
+            answer.call(None, &Value::Null, &call["function"]["name"], &call["function"]["arguments"])?;
+        }
+        if piece["done"] == true {
+            answer.complete();
+        }
+        Ok(())
     }
 }

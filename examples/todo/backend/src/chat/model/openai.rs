@@ -4,8 +4,8 @@ use axum::http::{HeaderName, header};
 use serde_json::{Value, json};
 use service::config::{self, optional};
 
-use super::super::provider::{Error, Step, Turn};
-use super::{Dialect, PROMPT, parameters, setting, spoken, step, wish};
+use super::super::provider::{Error, Turn};
+use super::{Dialect, Gathered, PROMPT, parameters, setting, spoken};
 
 pub struct OpenAi {
     base: String,
@@ -66,13 +66,22 @@ impl Dialect for OpenAi {
                 } })
             })
             .collect();
-        json!({ "model": self.model, "messages": messages, "tools": tools })
+        json!({ "model": self.model, "messages": messages, "tools": tools, "stream": true })
     }
 
-    fn step(&self, answer: &Value) -> Result<Step, Error> {
-        let message = answer.pointer("/choices/0/message").ok_or(Error::Nonsense("without a message"))?;
-        let calls = message["tool_calls"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let calls = calls.iter().map(|call| wish(&call["function"]["name"], &call["function"]["arguments"]));
-        step(calls.collect::<Result<_, _>>()?, message["content"].as_str().unwrap_or_default())
+    fn gather(&self, piece: &Value, answer: &mut Gathered) -> Result<(), Error> {
+        let choice = &piece["choices"][0];
+        let message = choice.get("delta").unwrap_or(&choice["message"]);
+        for text in [&message["content"], &message["refusal"]] {
+            answer.say(text.as_str().unwrap_or_default());
+        }
+        for call in message["tool_calls"].as_array().into_iter().flatten() {
+            let function = &call["function"];
+            answer.call(call["index"].as_u64(), &call["id"], &function["name"], &function["arguments"])?;
+        }
+        if choice["finish_reason"].is_string() {
+            answer.complete();
+        }
+        Ok(())
     }
 }

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use self::parse::{Intent, Status, Target};
 use self::resolve::{Found, Listed};
+use super::follower::Follower;
 use super::provider::{Action, Call, Error, Provider, Reply, State, Step, Thinking, Turn, Waiting, Wish};
 
 const HELP: &str = "I keep your todo list. Try \u{201c}add a task to buy groceries\u{201d}, \
@@ -29,7 +30,7 @@ const SHOWN_MAX: usize = 20;
 pub struct Rules;
 
 impl Provider for Rules {
-    fn next<'a>(&'a self, turn: &'a Turn<'a>) -> Thinking<'a> {
+    fn next<'a>(&'a self, turn: &'a Turn<'a>, _: &'a Follower) -> Thinking<'a> {
         Box::pin(std::future::ready(decide(turn)))
     }
 
