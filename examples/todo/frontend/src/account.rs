@@ -117,7 +117,7 @@ fn enter(visitor: &Visitor, kind: Kind, outcome: Result<Session, Error>, fields:
     match outcome {
         Ok(session) => {
             let mut response = Redirect::to("/").into_response();
-            visitor.log_in(response.headers_mut(), &session.access_token, session.expires_in);
+            visitor.log_in(response.headers_mut(), &session);
             response
         }
         Err(error) => {

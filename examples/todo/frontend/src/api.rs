@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use service::client::{Answer, Client, Stream};
 
 use crate::flash::Words;
-use crate::view::View;
+use crate::session::Visitor;
+use crate::view::{Filter, View};
 
 pub const EVENT_STREAM: &str = "text/event-stream";
 /// The backend says something every 15 seconds, if only that it is alive.
@@ -26,6 +27,7 @@ pub struct User {
 pub struct Session {
     pub access_token: String,
     pub expires_in: u64,
+    pub user: User,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -210,9 +212,13 @@ impl Api {
         self.call(Method::POST, "/api/auth/logout", Some(token), None).await.map(drop)
     }
 
-    /// The user `token` belongs to.
-    pub async fn who_is(&self, token: String) -> Result<LoggedIn<'_>, Error> {
-        let user = self.call(Method::GET, "/api/auth/me", Some(&token), None).await?.json()?;
+    /// The session of a visitor. Whether it is still good, the first call shows.
+    pub async fn session_of(&self, visitor: &Visitor) -> Result<LoggedIn<'_>, Error> {
+        let token = visitor.token.clone().ok_or(Error::LoggedOut)?;
+        let user = match &visitor.user {
+            Some(user) => user.clone(),
+            None => self.call(Method::GET, "/api/auth/me", Some(&token), None).await?.json()?,
+        };
         Ok(LoggedIn { api: self, token, user })
     }
 
@@ -232,18 +238,26 @@ impl LoggedIn<'_> {
     /// What `view` shows, and how much there is in all.
     pub async fn tasks(&self, view: &View) -> Result<TaskPage, Error> {
         let path = format!("/tasks?{}", view.request());
+        // Of a list without a search the page itself tells the length; only what it does not tell is asked for.
+        let tells = |filter| view.search.is_empty() && view.filter == filter;
         let (page, open, done) = tokio::join!(
             self.call(Method::GET, &path, None),
-            self.count("pending"),
-            self.count("completed"),
+            self.count(Filter::Pending, !tells(Filter::Pending) && !tells(Filter::All)),
+            self.count(Filter::Completed, !tells(Filter::Completed)),
         );
-        let page = page?;
-        Ok(TaskPage { matching: total(&page), tasks: page.json()?, open: open?, done: done? })
+        let (page, open, done) = (page?, open?, done?);
+        let matching = total(&page);
+        let done = done.unwrap_or(matching);
+        let open = open.unwrap_or(if tells(Filter::All) { (matching - done).max(0) } else { matching });
+        Ok(TaskPage { matching, tasks: page.json()?, open, done })
     }
 
-    async fn count(&self, status: &str) -> Result<i64, Error> {
-        let path = format!("/tasks?status={status}&limit=1");
-        Ok(total(&self.call(Method::GET, &path, None).await?))
+    async fn count(&self, filter: Filter, is_needed: bool) -> Result<Option<i64>, Error> {
+        if !is_needed {
+            return Ok(None);
+        }
+        let path = format!("/tasks?status={}&limit=1", filter.name());
+        Ok(Some(total(&self.call(Method::GET, &path, None).await?)))
     }
 
     pub async fn task(&self, id: i64) -> Result<Task, Error> {
@@ -356,7 +370,8 @@ fn gone<T>(outcome: Result<T, Error>) -> Result<T, Error> {
 fn judged(answer: Answer) -> Result<Answer, Error> {
     match answer.status {
         status if status.is_success() => Ok(answer),
-        StatusCode::UNAUTHORIZED => Err(Error::LoggedOut),
+        // Forbidden: the cookie names somebody else than the token.
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Error::LoggedOut),
         StatusCode::NOT_FOUND => Err(Error::NotFound(answer.json().unwrap_or_default())),
         status if status.is_server_error() => match answer.json::<Problem>() {
             Ok(problem) if !problem.message.is_empty() => Err(Error::Refused(problem)),

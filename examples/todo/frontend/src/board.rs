@@ -43,9 +43,11 @@ type Api_ = State<Arc<Api>>;
 
 pub async fn show(State(api): Api_, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
     let visitor = Visitor::of(&headers);
-    let Some(token) = visitor.token.clone() else { return landing(&visitor) };
+    if visitor.token.is_none() {
+        return landing(&visitor);
+    }
     let view = View::parse(&query.unwrap_or_default());
-    match api.who_is(token).await {
+    match api.session_of(&visitor).await {
         Ok(logged_in) => render(&logged_in, &visitor, &view, None).await,
         Err(error) => failure(&visitor, &error),
     }
@@ -114,8 +116,7 @@ pub async fn fulfil(State(api): Api_, headers: HeaderMap, fields: Fields, wish: 
     if !visitor.may_post(&fields.csrf) {
         return pages::stale_form(&visitor);
     }
-    let Some(token) = visitor.token.clone() else { return failure(&visitor, &Error::LoggedOut) };
-    let logged_in = match api.who_is(token).await {
+    let logged_in = match api.session_of(&visitor).await {
         Ok(logged_in) => logged_in,
         Err(error) => return failure(&visitor, &error),
     };

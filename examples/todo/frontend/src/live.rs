@@ -24,9 +24,9 @@ const EVENT_ID_MAX: usize = 64;
 
 /// What changes for this user. 401 sends the script to the login page; on anything else it tries again later.
 pub async fn events(State(api): State<Arc<Api>>, stopping: Stopping, headers: HeaderMap) -> Response {
-    let Some(token) = Visitor::of(&headers).token else { return StatusCode::UNAUTHORIZED.into_response() };
+    let visitor = Visitor::of(&headers);
     let after = headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| is_id(id));
-    let opened = match api.who_is(token).await {
+    let opened = match api.session_of(&visitor).await {
         Ok(logged_in) => logged_in.events(after).await,
         Err(error) => Err(error),
     };
@@ -51,8 +51,7 @@ pub async fn chat(
         let problem = Problem::new("This page is too old. Reload it, then say it again.");
         return (StatusCode::FORBIDDEN, Json(words(&problem))).into_response();
     }
-    let Some(token) = visitor.token else { return refusal(&Error::LoggedOut) };
-    let opened = match api.who_is(token).await {
+    let opened = match api.session_of(&visitor).await {
         Ok(logged_in) => logged_in.say_streaming(&fields.message).await,
         Err(error) => Err(error),
     };

@@ -7,9 +7,11 @@
 use axum::http::header::{COOKIE, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue};
 
+use crate::api::{Session, User};
 use crate::flash::Flash;
 
 const SESSION: &str = "todo_session";
+const USER: &str = "todo_user";
 const CSRF: &str = "todo_csrf";
 const FLASH: &str = "todo_flash";
 const THEME: &str = "todo_theme";
@@ -46,6 +48,8 @@ impl Theme {
 #[derive(Clone, Debug)]
 pub struct Visitor {
     pub token: Option<String>,
+    /// Whose token it is, so that the backend need not be asked first. It proves nothing: the token does.
+    pub user: Option<User>,
     /// Always set; a new one is sent with the page when the browser had none.
     pub csrf: String,
     pub theme: Theme,
@@ -65,6 +69,7 @@ impl Visitor {
         let fetch_site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
         Self {
             token: cookie(headers, SESSION).filter(|value| !value.is_empty()),
+            user: cookie(headers, USER).and_then(|text| user(&text)),
             csrf: known.unwrap_or_else(fresh_csrf),
             theme: Theme::named(&cookie(headers, THEME).unwrap_or_default()),
             flash: cookie(headers, FLASH).and_then(|text| Flash::from_cookie(&text)),
@@ -91,13 +96,17 @@ impl Visitor {
     }
 
     /// With a session comes a new form token: one from before may be known to whoever used this browser then.
-    pub fn log_in(&self, headers: &mut HeaderMap, token: &str, seconds: u64) {
-        self.set(headers, SESSION, token, seconds);
+    pub fn log_in(&self, headers: &mut HeaderMap, session: &Session) {
+        let user = [("id", &session.user.id), ("name", &session.user.name)];
+        let user = form_urlencoded::Serializer::new(String::new()).extend_pairs(user).finish();
+        self.set(headers, SESSION, &session.access_token, session.expires_in);
+        self.set(headers, USER, &user, session.expires_in);
         self.set(headers, CSRF, &fresh_csrf(), MONTH_S);
     }
 
     pub fn log_out(&self, headers: &mut HeaderMap) {
         self.set(headers, SESSION, "", 0);
+        self.set(headers, USER, "", 0);
         self.set(headers, FLASH, "", 0);
     }
 
@@ -131,6 +140,14 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     let all = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = all.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+}
+
+/// Who a cookie names. The id becomes part of an address, where nothing else may stand.
+fn user(text: &str) -> Option<User> {
+    let field = |name| form_urlencoded::parse(text.as_bytes()).find(|(key, _)| key == name);
+    let (id, name) = (field("id")?.1, field("name")?.1);
+    let is_id = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    is_id.then(|| User { id: id.into_owned(), name: name.into_owned() })
 }
 
 /// Compares without telling by its duration where the first difference is.
@@ -176,16 +193,38 @@ mod tests {
         }
     }
 
+    fn session() -> Session {
+        let user = User { id: "0c1d-9".to_owned(), name: "R\u{e4}ndi; x=1, \"y\"".to_owned() };
+        Session { access_token: "token".to_owned(), expires_in: 60, user }
+    }
+
+    #[test]
+    fn who_logged_in_is_known_from_the_cookie() {
+        let mut answer = HeaderMap::new();
+        visitor("", "none").log_in(&mut answer, &session());
+        let pairs =
+            answer.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok()?.split(';').next());
+        let user = visitor(&pairs.collect::<Vec<_>>().join("; "), "none").user.unwrap();
+        assert_eq!((user.id, user.name), (session().user.id, session().user.name));
+    }
+
+    #[test]
+    fn an_id_that_would_change_the_address_is_nobody() {
+        for text in ["id=..&name=x", "id=a/b&name=x", "id=&name=x", "id=a%3Fb&name=x", "name=x", ""] {
+            assert!(user(text).is_none(), "{text}");
+        }
+    }
+
     #[test]
     fn cookies_cannot_be_read_by_scripts_and_are_secure_under_tls() {
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
         let visitor = Visitor::of(&headers);
         let mut answer = HeaderMap::new();
-        visitor.log_in(&mut answer, "token", 60);
+        visitor.log_in(&mut answer, &session());
         let cookies: Vec<&str> =
             answer.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok()).collect();
-        assert_eq!(cookies.len(), 2, "the session and a new form token");
+        assert_eq!(cookies.len(), 3, "the session, whose it is, and a new form token");
         for cookie in cookies {
             assert!(
                 cookie.contains("; HttpOnly; SameSite=Lax; ") && cookie.ends_with("; Secure"),
