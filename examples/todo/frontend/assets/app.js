@@ -25,7 +25,8 @@ function morph(old, fresh) {
     if (old.data !== fresh.data) old.data = fresh.data;
     return;
   }
-  if (live && old.matches(TOLD)) return;
+  // The answer to a form of the list says nothing about what the assistant was told.
+  if (live ? old.matches(TOLD) : old.id === "chat-notice" && !fresh.firstChild) return;
   for (const { name } of [...old.attributes]) {
     if (!fresh.hasAttribute(name) && !OURS.includes(name)) old.removeAttribute(name);
   }

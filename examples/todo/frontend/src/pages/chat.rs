@@ -10,6 +10,9 @@ use crate::session::Visitor;
 pub const SAYINGS: [&str; 4] =
     ["add a task to buy groceries", "show me all my tasks", "what's pending?", "mark task 1 as complete"];
 
+/// Of more, one says the number instead of looking for the button.
+const CHOICES_MAX: usize = 8;
+
 pub fn panel(visitor: &Visitor, board: &Board<'_>) -> Markup {
     let (typed, problem) = match &board.notice {
         Some(Notice::Chat { message, problem }) => (message.as_str(), Some(problem)),
@@ -92,7 +95,11 @@ fn answers(visitor: &Visitor, board: &Board<'_>, waiting: &Waiting) -> Markup {
         Waiting::ConfirmDelete {} => {
             vec![("yes".into(), "Yes, delete it".into()), ("no".into(), "No, keep it".into())]
         }
-        Waiting::Choose { ids } => ids.iter().map(|id| (format!("task {id}"), named(board, *id))).collect(),
+        Waiting::Choose { ids } => {
+            let one = |id: &i64| (format!("task {id}"), named(board, *id));
+            let neither = ("no".into(), "None of these".into());
+            ids.iter().take(CHOICES_MAX).map(one).chain([neither]).collect()
+        }
         Waiting::Other => Vec::new(),
     };
     html! {
