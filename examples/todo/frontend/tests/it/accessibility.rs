@@ -18,7 +18,8 @@ fn axe() -> Option<String> {
         Err(error) => {
             let lacking =
                 format!("axe-core is not at `{}` ({error}); `.ci/setup` fetches it", path.display());
-            assert!(std::env::var_os("TODO_REQUIRE_BROWSER").is_none(), "{lacking}");
+            let is_set = |name| std::env::var_os(name).is_some();
+            assert!(!is_set("TODO_REQUIRE_BROWSER") || is_set("TODO_WITHOUT_AXE"), "{lacking}");
             eprintln!("skipped: {lacking}");
             None
         }
@@ -78,7 +79,7 @@ fn no_page_has_an_accessibility_finding() {
     browser.click("#more-2 form button.primary");
     browser.until_count("#task-2 time.late", 1);
     world.say("delete the dinghy task");
-    browser.until_count("#messages .bubble:not(.mine):not([aria-busy])", 1);
+    world.until_replies(1);
     browser.click("#more-2 > summary");
     browser.click("#messages .tool summary");
     check(browser, &axe, "the board at work");

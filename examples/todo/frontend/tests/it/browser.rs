@@ -172,6 +172,16 @@ impl Browser {
         self.get("/url").unwrap().as_str().unwrap().to_owned()
     }
 
+    /// Puts another value into a cookie, or takes it away.
+    pub fn spoil_cookie(&self, name: &str, value: Option<&str>) {
+        let path = format!("/session/{}/cookie/{name}", self.session);
+        self.send(Method::DELETE, &path, None).unwrap();
+        if let Some(value) = value {
+            self.post("/cookie", json!({ "cookie": { "name": name, "value": value, "httpOnly": true } }))
+                .unwrap();
+        }
+    }
+
     // --- What the window is like ---
 
     /// A phone of that width, or a desktop when none.
@@ -371,17 +381,29 @@ impl Browser {
 
     /// Keeps a picture of the whole page as `target/screenshots/NAME.png`.
     pub fn screenshot(&self, name: &str) {
+        self.keep_picture(name).unwrap();
+    }
+
+    fn keep_picture(&self, name: &str) -> Result<PathBuf, String> {
+        let told = |error: std::io::Error| error.to_string();
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("screenshots");
-        std::fs::create_dir_all(&folder).unwrap();
-        let image = self.chromium("Page.captureScreenshot", json!({ "captureBeyondViewport": true }));
+        std::fs::create_dir_all(&folder).map_err(told)?;
+        let wanted = json!({ "cmd": "Page.captureScreenshot", "params": { "captureBeyondViewport": true } });
+        let image = self.post("/goog/cdp/execute", wanted)?;
         let image =
-            base64::engine::general_purpose::STANDARD.decode(image["data"].as_str().unwrap()).unwrap();
-        std::fs::write(folder.join(format!("{name}.png")), image).unwrap();
+            base64::engine::general_purpose::STANDARD.decode(image["data"].as_str().unwrap_or_default());
+        let path = folder.join(format!("{name}.png"));
+        std::fs::write(&path, image.map_err(|error| error.to_string())?).map_err(told)?;
+        Ok(path)
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let test = std::thread::current().name().unwrap_or("test").replace("::", "-");
+            eprintln!("what was to be seen: {:?}", self.keep_picture(&format!("failed-{test}")));
+        }
         // Ends Chromium's processes; killing the driver alone would leave them.
         let _ = self.send(Method::DELETE, &format!("/session/{}", self.session), None);
         let _ = self.driver.kill();

@@ -80,8 +80,7 @@ fn a_person_signs_up_and_keeps_a_list() {
     browser.until_shown("#title-3", "Buy new rope");
 
     // Everything is still there after logging out and in.
-    browser.click("header .who button");
-    browser.until_shown("main.landing", "Log in");
+    world.log_out();
     browser.go(&format!("{}/login", world.url));
     browser.type_into("#email", "grace@example.com");
     browser.type_into("#password", "not the password");
@@ -94,26 +93,23 @@ fn a_person_signs_up_and_keeps_a_list() {
 
 #[test]
 fn what_one_person_writes_another_never_sees() {
-    let Some(world) = World::start() else { return };
+    let Some(world) = World::start_as("Ada") else { return };
     let browser = &world.browser;
-    world.sign_up("Ada");
     world.add("Ada's secret plan");
-    browser.click("header .who button");
-    browser.until_shown("main.landing", "Log in");
+    world.log_out();
     world.sign_up("Eve");
     browser.until_shown("#tasks .empty", "A clear horizon.");
     world.say("show me all my tasks");
     browser.until_shown("#messages", "show me all my tasks");
-    browser.until_count("#messages .bubble:not(.mine):not([aria-busy])", 1);
+    world.until_replies(1);
     let page = browser.run("return document.body.textContent");
     assert!(!page.as_str().unwrap().contains("secret plan"));
 }
 
 #[test]
 fn a_long_list_has_pages() {
-    let Some(world) = World::start() else { return };
+    let Some(world) = World::start_as("Penelope") else { return };
     let browser = &world.browser;
-    world.sign_up("Penelope");
     // The same form as a person's, fifty-two times.
     let done = browser.run_later(
         "const done = arguments[0]; (async () => { const csrf = document.querySelector('[name=csrf]').value; \

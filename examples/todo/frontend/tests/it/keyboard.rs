@@ -9,9 +9,8 @@ const ESCAPE: &str = "\u{e00c}";
 
 #[test]
 fn the_keyboard_is_enough() {
-    let Some(world) = World::start() else { return };
+    let Some(world) = World::start_as("Grace") else { return };
     let browser = &world.browser;
-    world.sign_up("Grace");
     // Away from any field: the first Tab of a fresh page is the way past the header.
     browser.go(&world.url);
     browser.press(TAB);
@@ -70,16 +69,15 @@ const SLOW_MS: u64 = 700;
 
 #[test]
 fn a_reply_that_comes_later_leaves_the_focus_where_the_person_went() {
-    let Some(world) = World::start() else { return };
+    let Some(world) = World::start_as("Grace") else { return };
     let browser = &world.browser;
-    world.sign_up("Grace");
     browser.latency(SLOW_MS);
     browser.press("c");
     browser.press(&format!("what's pending?{ENTER}"));
     browser.press_at_once(&format!("{ESCAPE}n"));
     browser.until_focused("new-title");
     browser.press_at_once("Sew");
-    browser.until_count("#messages .bubble:not(.mine):not([aria-busy])", 1);
+    world.until_replies(1);
     browser.press(" a flag");
     assert_eq!(browser.focused(), "new-title");
     assert_eq!(browser.value("#new-title"), "Sew a flag");
@@ -87,9 +85,8 @@ fn a_reply_that_comes_later_leaves_the_focus_where_the_person_went() {
 
 #[test]
 fn who_types_faster_than_the_network_loses_nothing() {
-    let Some(world) = World::start() else { return };
+    let Some(world) = World::start_as("Grace") else { return };
     let browser = &world.browser;
-    world.sign_up("Grace");
     browser.press(ESCAPE);
     browser.latency(SLOW_MS);
     browser.press("n");
@@ -114,9 +111,8 @@ fn who_types_faster_than_the_network_loses_nothing() {
 
 #[test]
 fn single_key_shortcuts_can_be_switched_off() {
-    let Some(world) = World::start() else { return };
+    let Some(world) = World::start_as("Grace") else { return };
     let browser = &world.browser;
-    world.sign_up("Grace");
     browser.press("?");
     browser.click("#keys");
     browser.press(ESCAPE);
@@ -128,9 +124,8 @@ fn single_key_shortcuts_can_be_switched_off() {
 
 #[test]
 fn tab_reaches_every_control_in_the_order_one_reads() {
-    let Some(world) = World::start() else { return };
+    let Some(world) = World::start_as("Grace") else { return };
     let browser = &world.browser;
-    world.sign_up("Grace");
     world.add("Only one");
     browser.go(&world.url);
     let mut order = Vec::new();

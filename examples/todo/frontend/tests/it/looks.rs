@@ -77,9 +77,9 @@ fn every_page_fits_a_phone_and_a_desktop_in_light_and_dark() {
     world.say("add a task to buy groceries");
     browser.until_shown("#messages .tool summary", "add_task");
     world.say("what's pending?");
-    browser.until_count("#messages .bubble:not(.mine):not([aria-busy])", 2);
+    world.until_replies(2);
     world.say("delete the rope task");
-    browser.until_count("#messages .bubble:not(.mine):not([aria-busy])", 3);
+    world.until_replies(3);
     keep(browser, "board");
     browser.click("#more-2 > summary");
     keep(browser, "editing");

@@ -9,6 +9,8 @@ use crate::program::Program;
 
 const SECRET: &str = "a secret that only the tests know, 40 chars";
 pub const PASSWORD: &str = "correct horse battery";
+/// More messages a minute than any test sends.
+pub const NO_LIMIT: u32 = 1_000;
 
 /// Everything one test needs. Tests take turns: each is three services, a browser on two cores.
 pub struct World {
@@ -36,8 +38,8 @@ impl World {
         let database = database_url(&dir);
         let mcp =
             Program::start("mcp-server", &[("DATABASE_URL", &database), ("BETTER_AUTH_SECRET", SECRET)]);
-        let backend =
-            Program::start("backend", &backend_settings(&database, &mcp.url()).each_ref().map(as_pair));
+        let settings = backend_settings(&database, &mcp.url(), NO_LIMIT);
+        let backend = Program::start("backend", &settings.each_ref().map(as_pair));
         let pages = Program::start("frontend", &[("BACKEND_URL", &backend.url())]);
         let world = Self {
             browser: Browser::open(),
@@ -53,6 +55,13 @@ impl World {
         Some(world)
     }
 
+    /// The same with somebody who has just signed up, before an empty list.
+    pub fn start_as(name: &str) -> Option<Self> {
+        let world = Self::start()?;
+        world.sign_up(name);
+        Some(world)
+    }
+
     fn until_ready(&self) {
         until("the pages are ready", || {
             let answer = get(self.url.trim_start_matches("http://"), "/ready", &[])?;
@@ -60,9 +69,9 @@ impl World {
         });
     }
 
-    /// Starts the backend again where the pages look for it.
-    pub fn start_backend(&mut self) {
-        let settings = backend_settings(&database_url(&self.dir), &self.mcp.url());
+    /// Starts the backend again where the pages look for it, with so many messages a minute for each person.
+    pub fn start_backend(&mut self, chat_limit: u32) {
+        let settings = backend_settings(&database_url(&self.dir), &self.mcp.url(), chat_limit);
         let backend = Program::start_on(self.backend_port, "backend", &settings.each_ref().map(as_pair));
         self.backend = Some(backend.unwrap());
         self.until_ready();
@@ -93,14 +102,32 @@ impl World {
         self.browser.type_into("#message", message);
         self.browser.click("form.say button");
     }
+
+    /// Waits until the assistant has said so much, to the end.
+    #[track_caller]
+    pub fn until_replies(&self, count: usize) {
+        self.browser.until_count("#messages .bubble:not(.mine):not([aria-busy])", count);
+    }
+
+    pub fn log_out(&self) {
+        self.browser.click("header .who button");
+        self.browser.until_shown("main.landing", "Log in");
+    }
+
+    pub fn log_in(&self, name: &str) {
+        self.browser.type_into("#email", &format!("{}@example.com", name.to_lowercase()));
+        self.browser.type_into("#password", PASSWORD);
+        self.browser.click("main form button.primary");
+        self.browser.until_shown("header .who", name);
+    }
 }
 
-fn backend_settings(database: &str, mcp: &str) -> [(&'static str, String); 4] {
+fn backend_settings(database: &str, mcp: &str, chat_limit: u32) -> [(&'static str, String); 4] {
     [
         ("DATABASE_URL", database.to_owned()),
         ("MCP_SERVER_URL", format!("{mcp}/mcp")),
         ("BETTER_AUTH_SECRET", SECRET.to_owned()),
-        ("CHAT_LIMIT_PER_MINUTE", "1000".to_owned()),
+        ("CHAT_LIMIT_PER_MINUTE", chat_limit.to_string()),
     ]
 }
 
