@@ -1,9 +1,9 @@
 //! Seals Secrets before they reach the store's file.
 //!
 //! AES-256-GCM with a key that lies outside the store, in `secrets.key` of the certificates' folder (mode 0600, one
-//! key per line in base64). The first line seals; every line opens, so a rotated key still reads what it sealed, and
-//! what is written again is sealed with the new one. A value is bound to its place: moved under another name it does
-//! not open. Losing the file loses the Secrets, and nothing but them.
+//! key per line in base64). The first line seals; every line opens: there are several only while the key is being
+//! changed, see [`Rotation`]. A value is bound to its place: moved under another name it does not open. Losing the file
+//! loses the Secrets, and nothing but them.
 //!
 //! Start at [`Keyring::open`]; [`SEALED`] is the list of kinds.
 
@@ -90,12 +90,13 @@ impl Keyring {
             }
             Err(error) => return Err(at(error)),
         };
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let keys: Option<Vec<Key>> = lines.map(|line| Key::new(&STANDARD.decode(line).ok()?)).collect();
-        let unusable = || PkiError::SealingKey { path: file.clone() };
-        let keys = keys.filter(|keys| !keys.is_empty()).ok_or_else(unusable)?;
+        let keys = keys_in(&file, &text)?;
+        Ok(Self::of(file, keys, kinds))
+    }
+
+    fn of(file: PathBuf, keys: Vec<Key>, kinds: &[impl AsRef<str>]) -> Self {
         let prefixes = kinds.iter().map(|kind| prefix(kind.as_ref())).collect();
-        Ok(Self { file, keys, prefixes, random: SystemRandom::new() })
+        Self { file, keys, prefixes, random: SystemRandom::new() }
     }
 
     /// How to open a store of objects whose Secrets are sealed by these keys.
@@ -103,12 +104,22 @@ impl Keyring {
         Options { seal: Some(Arc::new(self)), words: stored::WORDS, ..Options::default() }
     }
 
-    /// Puts a new key in front of those in `folder`; the next opening seals with it and opens with all.
-    pub fn rotate(folder: &Path) -> Result<(), PkiError> {
-        let file = folder.join(FILE);
-        let old =
-            fs::read_to_string(&file).map_err(|source| PkiError::File { path: file.clone(), source })?;
-        write_private(&file, &(new_line()? + &old))
+    /// How many keys `folder` holds; more than one while a change of the key has not come to its end.
+    pub fn count(folder: &Path) -> Result<usize, PkiError> {
+        Ok(read_keys(&folder.join(FILE))?.1.len())
+    }
+
+    fn seal_now(&self, key: &str, value: &[u8]) -> Result<Option<Vec<u8>>, SealError> {
+        let Some(current) = self.keys.first() else { return Ok(None) };
+        let nonce = self.nonce()?;
+        let mut text = value.to_vec();
+        let sealed = current.cipher.seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(key.as_bytes()),
+            &mut text,
+        );
+        sealed.map_err(|_| Error::Forged)?;
+        Ok(Some([MARK, &current.id, &nonce, &text].concat()))
     }
 
     fn nonce(&self) -> Result<[u8; NONCE_LEN], Error> {
@@ -116,6 +127,70 @@ impl Keyring {
         self.random.fill(&mut nonce).map_err(|_| Error::Random)?;
         Ok(nonce)
     }
+}
+
+/// The change of the key in three steps, each of which a kill may follow: draw a new key, which is nowhere yet; put it
+/// beside the former ones; forget those.
+pub struct Rotation {
+    keyring: Keyring,
+    new: String,
+    former: String,
+}
+
+impl Rotation {
+    /// Draws a new key for the cluster whose keys lie in `folder`. Changes nothing there.
+    pub fn begin(folder: &Path) -> Result<Self, PkiError> {
+        let file = folder.join(FILE);
+        let (former, mut keys) = read_keys(&file)?;
+        let new = new_line()?;
+        keys.splice(0..0, keys_in(&file, &new)?);
+        Ok(Self { keyring: Keyring::of(file, keys, SEALED), new, former })
+    }
+
+    /// Seals with the new key and opens with all of them.
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// Makes the new key durable beside the former ones. To be done before anything is kept that it sealed.
+    pub fn keep_both(&self) -> Result<(), PkiError> {
+        write_private(&self.keyring.file, &(self.new.clone() + &self.former))
+    }
+
+    /// Forgets the former keys. To be done when nothing needs them any more.
+    pub fn forget_former(self) -> Result<(), PkiError> {
+        let file = &self.keyring.file;
+        write_private(file, &self.new)?;
+        remove_drafts(file).map_err(|source| PkiError::File { path: file.clone(), source })
+    }
+}
+
+/// A process that was killed while it wrote `file` left the former keys in a file beside it.
+fn remove_drafts(file: &Path) -> std::io::Result<()> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(FILE) && name.ends_with(".new") {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+fn read_keys(file: &Path) -> Result<(String, Vec<Key>), PkiError> {
+    let text = fs::read_to_string(file);
+    let text = text.map_err(|source| PkiError::File { path: file.to_owned(), source })?;
+    let keys = keys_in(file, &text)?;
+    Ok((text, keys))
+}
+
+/// One key per line of `text`, which is what `file` holds.
+fn keys_in(file: &Path, text: &str) -> Result<Vec<Key>, PkiError> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let keys: Option<Vec<Key>> = lines.map(|line| Key::new(&STANDARD.decode(line).ok()?)).collect();
+    let unusable = || PkiError::SealingKey { path: file.to_owned() };
+    keys.filter(|keys| !keys.is_empty()).ok_or_else(unusable)
 }
 
 fn new_line() -> Result<String, PkiError> {
@@ -133,19 +208,21 @@ fn prefix(kind: &str) -> String {
 
 impl Seal for Keyring {
     fn seal(&self, key: &str, value: &[u8]) -> Result<Option<Vec<u8>>, SealError> {
-        if !self.prefixes.iter().any(|prefix| key.starts_with(prefix)) {
-            return Ok(None);
+        match self.prefixes.iter().any(|prefix| key.starts_with(prefix)) {
+            true => self.seal_now(key, value),
+            false => Ok(None),
         }
-        let Some(current) = self.keys.first() else { return Ok(None) };
-        let nonce = self.nonce()?;
-        let mut text = value.to_vec();
-        let sealed = current.cipher.seal_in_place_append_tag(
-            Nonce::assume_unique_for_key(nonce),
-            Aad::from(key.as_bytes()),
-            &mut text,
-        );
-        sealed.map_err(|_| Error::Forged)?;
-        Ok(Some([MARK, &current.id, &nonce, &text].concat()))
+    }
+
+    /// Whatever is sealed stays sealed, also of kinds that this keyring was not told to seal.
+    fn reseal(&self, key: &str, stored: &[u8]) -> Result<Option<Vec<u8>>, SealError> {
+        match self.open(key, stored)? {
+            Some(_) if self.keys.first().is_some_and(|key| stored[MARK.len()..].starts_with(&key.id)) => {
+                Ok(None)
+            }
+            Some(value) => self.seal_now(key, &value),
+            None => self.seal(key, stored),
+        }
     }
 
     fn open(&self, key: &str, stored: &[u8]) -> Result<Option<Vec<u8>>, SealError> {
@@ -213,13 +290,36 @@ mod tests {
     }
 
     #[test]
-    fn a_rotated_key_still_opens_what_it_sealed() {
+    fn a_former_key_opens_what_it_sealed_until_it_is_forgotten() {
         let folder = tempfile::tempdir().unwrap();
         let old = sealed(&keyring(&folder));
-        Keyring::rotate(folder.path()).unwrap();
-        let rotated = keyring(&folder);
-        assert!(rotated.open(PLACE, &old).unwrap().is_some());
-        assert_ne!(sealed(&rotated)[..MARK.len() + ID_LEN], old[..MARK.len() + ID_LEN]);
+        let rotation = Rotation::begin(folder.path()).unwrap();
+        assert_eq!(Keyring::count(folder.path()).unwrap(), 1, "a new key is nowhere at first");
+        rotation.keep_both().unwrap();
+        let both = keyring(&folder);
+        assert!(both.open(PLACE, &old).unwrap().is_some());
+        let new = sealed(&both);
+        assert_ne!(new[..MARK.len() + ID_LEN], old[..MARK.len() + ID_LEN]);
+        rotation.forget_former().unwrap();
+        let after = keyring(&folder);
+        assert!(after.open(PLACE, &new).unwrap().is_some() && after.open(PLACE, &old).is_err());
+    }
+
+    #[test]
+    fn resealing_leaves_nothing_to_the_former_key_and_nothing_readable() {
+        const VAULT: &str = "example.com/vaults/default/a";
+        let folder = tempfile::tempdir().unwrap();
+        let vaults = Keyring::open(folder.path(), &["vaults.example.com"]).unwrap();
+        let vault = vaults.seal(VAULT, b"{}").unwrap().unwrap();
+        let rotation = Rotation::begin(folder.path()).unwrap();
+        let new = rotation.keyring();
+        let moved = new.reseal(VAULT, &vault).unwrap().expect("a kind that this keyring does not seal");
+        assert!(moved[MARK.len()..].starts_with(&new.keys[0].id));
+        assert_eq!(new.open(VAULT, &moved).unwrap().unwrap(), b"{}");
+        assert!(new.reseal(VAULT, &moved).unwrap().is_none(), "sealed with the new key already");
+        assert!(new.reseal(PLACE, b"{}").unwrap().is_some(), "a Secret from before sealing");
+        assert!(new.reseal("core/configmaps/default/a", b"{}").unwrap().is_none());
+        assert!(new.reseal("example.com/vaults/default/b", &vault).is_err(), "moved under another name");
     }
 
     #[test]

@@ -47,7 +47,7 @@ mod wire;
 
 pub use audit::AuditConfig;
 pub use auth::{MASTERS, User};
-pub use keyring::{Keyring, SEALED};
+pub use keyring::{Keyring, Rotation, SEALED};
 pub use node::{NoNode, NodeBackend};
 pub use pki::{Pki, PkiError};
 pub use serve::ServeError;

@@ -23,7 +23,7 @@ use crate::record;
 use crate::seal::{SealError, Sealing};
 
 pub(crate) const OBJECTS: TableDefinition<&str, &[u8]> = TableDefinition::new("objects");
-const LOG: TableDefinition<u64, &[u8]> = TableDefinition::new("log");
+pub(crate) const LOG: TableDefinition<u64, &[u8]> = TableDefinition::new("log");
 pub(crate) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 
 pub(crate) const REVISION: &str = "revision";
@@ -114,13 +114,20 @@ impl Disk {
         loaded.unwrap_or_else(|_| Err(self.explain_read(DiskError::Broken)))
     }
 
-    fn open_and_read(&mut self) -> Result<State, OpenError> {
-        let mut database = (self.opener)().map_err(|error| self.explain(error))?;
-        let format = prepare(&database).map_err(|error| self.explain_read(error))?;
-        if format != FORMAT_VERSION {
-            let (path, known) = (self.path.clone(), FORMAT_VERSION);
-            return Err(OpenError::NewerFormat { path, found: format, known });
+    /// Opens the file, creating it or bringing it up to date where needed.
+    pub fn open_prepared(&self) -> Result<Database, OpenError> {
+        let database = (self.opener)().map_err(|error| self.explain(error))?;
+        match prepare(&database).map_err(|error| self.explain_read(error))? {
+            FORMAT_VERSION => Ok(database),
+            found => {
+                let (path, known) = (self.path.clone(), FORMAT_VERSION);
+                Err(OpenError::NewerFormat { path, found, known })
+            }
         }
+    }
+
+    fn open_and_read(&mut self) -> Result<State, OpenError> {
+        let mut database = self.open_prepared()?;
         let state = read_state(&database, &self.sealing).map_err(|error| self.explain_read(error))?;
         compact_if_worth_it(&mut database, &self.path, &state);
         self.database = Some(database);

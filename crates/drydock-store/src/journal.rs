@@ -217,7 +217,7 @@ fn read_record(bytes: &[u8], at: usize) -> Option<(Record, usize)> {
 }
 
 /// Puts the records in order and takes what is newer than `after`, without a gap.
-fn chain(mut records: Vec<Record>, after: u64) -> Result<Vec<JournalEvent>, DiskError> {
+pub(crate) fn chain(mut records: Vec<Record>, after: u64) -> Result<Vec<JournalEvent>, DiskError> {
     records.sort_by_key(|record| (record.first(), record.generation));
     let mut replay = Vec::new();
     let mut next = after + 1;

@@ -21,6 +21,10 @@ pub trait Seal: Debug + Send + Sync {
 
     /// The value behind the bytes of the file, or `None` when they are the value themselves.
     fn open(&self, key: &str, stored: &[u8]) -> Result<Option<Vec<u8>>, SealError>;
+
+    /// The bytes to put into the file in place of `stored`, so that only the present key is needed to open them, or
+    /// `None` when `stored` is that already.
+    fn reseal(&self, key: &str, stored: &[u8]) -> Result<Option<Vec<u8>>, SealError>;
 }
 
 /// What stands between memory, where values are packed, and the files, where they are plain or sealed.

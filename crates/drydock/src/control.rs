@@ -13,8 +13,16 @@ use crate::folder::Folder;
 
 const POLL: Duration = Duration::from_millis(20);
 /// Parts of the folder that hold objects and volumes. The rest (logs) is kept.
-const STATE: &[&str] =
-    &["store.redb", "store.journal-a", "store.journal-b", "pki", "kubeconfig", "node", "daemon.json"];
+const STATE: &[&str] = &[
+    "store.redb",
+    "store.redb.new",
+    "store.journal-a",
+    "store.journal-b",
+    "pki",
+    "kubeconfig",
+    "node",
+    "daemon.json",
+];
 
 /// What a reset puts aside instead of removing it: small, and not to be had again.
 const KEPT: &[&str] = &["store.redb", "store.journal-a", "store.journal-b", "pki"];

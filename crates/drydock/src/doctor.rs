@@ -7,6 +7,8 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use drydock_api::Keyring;
+
 use crate::Config;
 use crate::control::{self, Status};
 use crate::export;
@@ -52,6 +54,7 @@ pub fn doctor(config: &Config) -> Vec<Check> {
     let running = matches!(control::status(folder), Ok(Status::Starting | Status::Running { .. }));
     let mut checks = vec![engine(folder), permissions(folder), space(folder)];
     checks.push(store(folder, running));
+    checks.push(sealing_key(folder));
     checks.push(certificates(folder));
     checks.push(kubeconfig(folder));
     if !running {
@@ -154,6 +157,34 @@ fn store(folder: &Path, running: bool) -> Check {
                 "seaworthy drydock export saved.json && seaworthy drydock reset && seaworthy drydock start && kubectl apply -f saved.json",
             )
         }
+    }
+}
+
+/// One key, or several while a change of it has not come to its end.
+fn sealing_key(folder: &Path) -> Check {
+    let name = "secrets key";
+    let pki = Folder::new(folder).pki();
+    if !pki.join(Keyring::FILE).exists() {
+        return match Folder::new(folder).store().exists() {
+            false => Check::ok(name, "made by the first start"),
+            true => Check::warn(
+                name,
+                format!(
+                    "`{}` is gone; Secrets that it sealed cannot be read",
+                    pki.join(Keyring::FILE).display()
+                ),
+                "bring the file back from a backup before the next start",
+            ),
+        };
+    }
+    match Keyring::count(&pki) {
+        Ok(1) => Check::ok(name, "one, and nothing needs a former one"),
+        Ok(several) => Check::warn(
+            name,
+            format!("{several}: a change of the key was interrupted; all of them open Secrets"),
+            "seaworthy drydock stop && seaworthy drydock rotate-key",
+        ),
+        Err(error) => Check::fail(name, told(&error), "bring the file back from a backup"),
     }
 }
 
@@ -316,6 +347,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("store.redb"), "not a database".repeat(1000)).unwrap();
         check(folder.path(), "store", State::Fail, "`store.redb` cannot be opened");
+    }
+
+    #[test]
+    fn a_change_of_the_key_that_was_interrupted_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let pki = folder.path().join("pki");
+        check(folder.path(), "secrets key", State::Ok, "first start");
+        Keyring::open(&pki, drydock_api::SEALED).unwrap();
+        check(folder.path(), "secrets key", State::Ok, "one");
+        drydock_api::Rotation::begin(&pki).unwrap().keep_both().unwrap();
+        check(folder.path(), "secrets key", State::Warn, "2: a change of the key was interrupted");
+        fs::remove_file(pki.join(Keyring::FILE)).unwrap();
+        fs::write(folder.path().join("store.redb"), "").unwrap();
+        check(folder.path(), "secrets key", State::Warn, "is gone");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! drydock: a Kubernetes for one machine, in one process and a node beside it.
 //!
 //! The only crate that knows store, API, controllers and node together. For the command line: [`run`] is the
-//! daemon, [`run_role`] the node, [`status`], [`stop`], [`reset`], [`doctor()`] and
-//! [`export()`] look at an engine from outside.
+//! daemon, [`run_role`] the node, [`status`], [`stop`], [`reset`], [`rotate_key`],
+//! [`doctor()`] and [`export()`] look at an engine from outside.
 //! **Invariant:** whoever holds the lock of a folder is its only daemon; a folder without a daemon is whole.
 //!
 //! Start at [`daemon`].
@@ -15,6 +15,7 @@ mod export;
 mod folder;
 mod memory;
 mod node_side;
+mod rotate;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ pub use daemon::{Error, run};
 pub use doctor::{Check, State, doctor};
 pub use export::{Error as ExportError, Exported, export};
 pub use memory::share_arenas;
+pub use rotate::{Error as RotateError, rotate_key};
 
 /// What a daemon is started with.
 #[derive(Debug, Clone)]

@@ -396,7 +396,10 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), PkiError> {
     let mut options = fs::OpenOptions::new();
     let mut file = options.write(true).create_new(true).mode(0o600).open(&draft).map_err(failed)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-    fs::rename(&draft, path).map_err(failed)
+    fs::rename(&draft, path).map_err(failed)?;
+    // What a new key has sealed must not outlive the key in a power cut.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all()).map_err(failed)
 }
 
 #[cfg(test)]

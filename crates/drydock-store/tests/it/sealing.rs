@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use drydock_store::{Expect, List, OpenError, Options, Seal, SealError, Store, Txn};
+use drydock_store::{Event, Expect, List, OpenError, Options, Seal, SealError, Store, Txn, stage};
 use futures::StreamExt as _;
 
 use crate::{folder, open, put};
@@ -24,6 +24,36 @@ impl Seal for Toy {
             }
             [0, ..] => Err("another password".into()),
             _ => Ok(None),
+        }
+    }
+
+    fn reseal(&self, key: &str, stored: &[u8]) -> Result<Option<Vec<u8>>, SealError> {
+        match self.open(key, stored)? {
+            Some(_) => Ok(None),
+            None => self.seal(key, stored),
+        }
+    }
+}
+
+/// Opens with either password and seals with the first.
+#[derive(Debug)]
+struct Both(Toy, Toy);
+
+impl Seal for Both {
+    fn seal(&self, key: &str, value: &[u8]) -> Result<Option<Vec<u8>>, SealError> {
+        self.0.seal(key, value)
+    }
+
+    fn open(&self, key: &str, stored: &[u8]) -> Result<Option<Vec<u8>>, SealError> {
+        self.0.open(key, stored).or_else(|_| self.1.open(key, stored))
+    }
+
+    fn reseal(&self, key: &str, stored: &[u8]) -> Result<Option<Vec<u8>>, SealError> {
+        match (self.0.open(key, stored), self.1.open(key, stored)) {
+            (Ok(Some(_)), _) => Ok(None),
+            (_, Ok(Some(value))) => self.0.seal(key, &value),
+            (_, Ok(None)) => self.0.seal(key, stored),
+            (_, Err(error)) => Err(error),
         }
     }
 }
@@ -86,4 +116,93 @@ async fn values_from_before_sealing_stay_readable_and_are_sealed_when_written_ag
     put(&store, "secret/a", "hunter9").await;
     store.close();
     assert!(!file_holds(&folder, "hunter9"));
+}
+
+/// A store of which the database has half and the journal the rest, as a kill leaves it. Returns what it tells.
+async fn with_a_past(folder: &tempfile::TempDir) -> Vec<Event> {
+    let store = open(folder, sealed(7));
+    change(&store, 0..30).await;
+    store.close();
+    let store = open(folder, sealed(7));
+    change(&store, 30..60).await;
+    let past = past_of(&store).await;
+    // Nothing is brought up to date before the journal is full, so the files lie still.
+    let copy = crate::folder();
+    copy_files(folder, &copy);
+    store.close();
+    copy_files(&copy, folder);
+    past
+}
+
+async fn change(store: &Store, numbers: std::ops::Range<usize>) {
+    for n in numbers {
+        let (place, text) = (n % 7, format!("hunter-{n}-").repeat(20));
+        put(store, &format!("secret/{place}"), &text).await;
+        put(store, &format!("open/{place}"), &text).await;
+        if n % 5 == 0 {
+            store.write(Txn::new().delete(format!("secret/{place}"), Expect::Anything)).await.unwrap();
+        }
+    }
+}
+
+fn copy_files(from: &tempfile::TempDir, to: &tempfile::TempDir) {
+    for file in std::fs::read_dir(from.path()).unwrap().map(Result::unwrap) {
+        std::fs::copy(file.path(), to.path().join(file.file_name())).unwrap();
+    }
+}
+
+async fn past_of(store: &Store) -> Vec<Event> {
+    let changes = (store.revision() - store.floor()) as usize;
+    let watch = store.watch("", store.floor()).unwrap();
+    watch.take(changes).map(|event| Event::clone(&event.unwrap())).collect().await
+}
+
+fn files(folder: &tempfile::TempDir) -> Vec<String> {
+    let names = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name());
+    let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_store_under_another_key_tells_the_same_past_and_needs_the_former_key_no_more() {
+    let folder = folder();
+    let past = with_a_past(&folder).await;
+    let staged = stage(&folder.path().join("store.redb"), &Both(Toy(8), Toy(7))).unwrap();
+    assert_eq!(staged.resealed(), store_of(&past, "secret/"));
+    staged.commit().unwrap();
+    assert_eq!(files(&folder), ["store.redb"]);
+    let store = open(&folder, sealed(8));
+    assert_eq!(past_of(&store).await, past);
+    assert_eq!(store.revision(), past.last().unwrap().revision);
+}
+
+/// How many keys with this beginning are there after all of `past`.
+fn store_of(past: &[Event], prefix: &str) -> usize {
+    let last: std::collections::BTreeMap<_, _> =
+        past.iter().map(|event| (&event.key, &event.value)).collect();
+    last.iter().filter(|(key, value)| key.starts_with(prefix) && value.is_some()).count()
+}
+
+#[tokio::test]
+async fn what_is_staged_and_left_changes_nothing() {
+    let folder = folder();
+    let past = with_a_past(&folder).await;
+    let before = files(&folder);
+    drop(stage(&folder.path().join("store.redb"), &Both(Toy(8), Toy(7))).unwrap());
+    assert_eq!(files(&folder), before);
+    // A kill leaves the draft behind: it is in nobody's way.
+    std::mem::forget(stage(&folder.path().join("store.redb"), &Both(Toy(8), Toy(7))).unwrap());
+    assert_eq!(past_of(&open(&folder, sealed(7))).await, past);
+    stage(&folder.path().join("store.redb"), &Both(Toy(8), Toy(7))).unwrap().commit().unwrap();
+    assert_eq!(past_of(&open(&folder, sealed(8))).await, past);
+}
+
+#[tokio::test]
+async fn what_no_key_opens_is_named_and_the_store_stays_as_it_is() {
+    let folder = folder();
+    let past = with_a_past(&folder).await;
+    let error = stage(&folder.path().join("store.redb"), &Both(Toy(8), Toy(9))).unwrap_err();
+    assert!(matches!(&error, OpenError::Sealed { key, .. } if key.starts_with("secret/")), "{error:?}");
+    assert_eq!(past_of(&open(&folder, sealed(7))).await, past);
 }

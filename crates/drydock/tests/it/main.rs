@@ -7,4 +7,5 @@ mod commands;
 mod debugging;
 mod forwarding;
 mod logging;
+mod rotating;
 mod world;

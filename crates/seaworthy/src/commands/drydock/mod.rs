@@ -2,6 +2,7 @@
 
 mod doctor;
 mod export;
+mod rotate_key;
 mod run;
 
 use anyhow::Context;
@@ -35,6 +36,8 @@ enum Action {
     Doctor(doctor::Doctor),
     /// Write all objects of the stopped engine to a file for `kubectl apply -f`, damaged or not
     Export(export::Export),
+    /// Seal the Secrets of the stopped engine with a new key, and forget the former one
+    RotateKey,
     /// Remove all its objects and volumes; a backup of the objects and the images are kept
     Reset {
         /// Do not ask
@@ -54,6 +57,7 @@ impl Drydock {
             Action::Kubeconfig => kubeconfig(cx),
             Action::Doctor(doctor) => doctor.run(cx),
             Action::Export(export) => export.run(cx),
+            Action::RotateKey => rotate_key::run(cx),
             Action::Reset { yes } => reset(cx, yes).await,
             Action::Run(run) => run.run(cx).await,
         }
