@@ -160,3 +160,74 @@ fn tolerate_gone(outcome: kube::Result<()>, verb: &'static str, node: &Node) -> 
 fn api(cx: &Cx, served: &Served, key: &Key) -> Api<DynamicObject> {
     served.api(cx.client.clone(), &key.namespace)
 }
+
+#[cfg(test)]
+mod tests {
+    //! What the graph has not heard of yet, against a server that knows better.
+
+    use std::sync::Arc;
+
+    use drydock_api::{Api as Server, ApiConfig, NoNode, Pki};
+    use drydock_store::Store;
+    use k8s_openapi::api::apps::v1::ReplicaSet;
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::api::{ApiResource, ListParams, PostParams};
+
+    use super::*;
+    use crate::cx::Config;
+    use crate::events::Recorder;
+
+    /// The graph knows an object whose only owner is gone. Returns whether the object is left after a pass, if at the
+    /// server it has these owners.
+    async fn is_left(owners_at_the_server: &[&str]) -> bool {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().join("store.redb")).unwrap();
+        let pki = Arc::new(Pki::open(&folder.path().join("pki")).unwrap());
+        let server = Server::new(ApiConfig::default(), store, pki, Arc::new(NoNode)).await.unwrap();
+        let objects = Api::<ConfigMap>::namespaced(server.client(), "default");
+        let mut object = ConfigMap::default();
+        object.metadata.name = Some("web-1".into());
+        object.metadata.owner_references = Some(owners_at_the_server.iter().map(|uid| owner(uid)).collect());
+        let mut known = objects.create(&PostParams::default(), &object).await.unwrap().metadata;
+        known.owner_references = Some(vec![owner("gone")]);
+
+        let cx = Cx::new(server.client(), Config::new("CA", folder.path()), Recorder::new().0);
+        let kinds = [ApiResource::erase::<ConfigMap>(&()), ApiResource::erase::<ReplicaSet>(&())];
+        let served =
+            kinds.map(|resource| Arc::new(Served { resource, namespaced: true, ..Served::default() }));
+        cx.graph.set_served(served.to_vec());
+        cx.graph.change(&served[0], None, Some(&known));
+        reconcile(&cx, &Key::cluster(known.uid.unwrap())).await.unwrap();
+        objects
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+            .iter()
+            .any(|left| left.metadata.name == object.metadata.name)
+    }
+
+    fn owner(uid: &str) -> OwnerReference {
+        OwnerReference {
+            api_version: "apps/v1".into(),
+            kind: "ReplicaSet".into(),
+            name: uid.into(),
+            uid: uid.into(),
+            ..OwnerReference::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_has_lost_its_only_owner_goes() {
+        assert!(!is_left(&["gone"]).await);
+    }
+
+    #[tokio::test]
+    async fn what_was_cut_loose_stays_although_the_graph_has_only_heard_of_its_owners_end() {
+        assert!(is_left(&[]).await);
+    }
+
+    #[tokio::test]
+    async fn what_was_adopted_meanwhile_stays() {
+        assert!(is_left(&["another"]).await);
+    }
+}
