@@ -37,6 +37,9 @@ pub(crate) async fn run(server: &Arc<Server>) -> Result<(), ApiError> {
     }
     if ServedKind::find("", "v1", "services").is_some() {
         ensure(server, "/api/v1/namespaces/default/services", kubernetes_service(server)).await?;
+        keep(server, "/api/v1/namespaces/default/endpoints", kubernetes_endpoints(server)).await?;
+        let slices = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
+        keep(server, slices, kubernetes_slice(server)).await?;
     }
     ensure(server, "/apis/networking.k8s.io/v1/servicecidrs", service_cidr(server)).await?;
     // Together, so that they share the store's commits.
@@ -58,6 +61,32 @@ fn kubernetes_service(server: &Server) -> Value {
             "type": "ClusterIP", "clusterIP": server.config.service_network.api_address().to_string(),
             "ports": [{ "name": "https", "port": 443, "protocol": "TCP", "targetPort": server.config.port }],
         },
+    })
+}
+
+/// Where the API itself is behind its Service, for those who look for it there (monitoring).
+fn kubernetes_endpoints(server: &Server) -> Value {
+    json!({
+        "metadata": {
+            "name": "kubernetes",
+            "labels": { "endpointslice.kubernetes.io/skip-mirror": "true" },
+        },
+        "subsets": [{
+            "addresses": [{ "ip": server.config.pod_address.to_string() }],
+            "ports": [{ "name": "https", "port": server.config.port, "protocol": "TCP" }],
+        }],
+    })
+}
+
+fn kubernetes_slice(server: &Server) -> Value {
+    json!({
+        "metadata": { "name": "kubernetes", "labels": { "kubernetes.io/service-name": "kubernetes" } },
+        "addressType": "IPv4",
+        "endpoints": [{
+            "addresses": [server.config.pod_address.to_string()],
+            "conditions": { "ready": true },
+        }],
+        "ports": [{ "name": "https", "port": server.config.port, "protocol": "TCP" }],
     })
 }
 
@@ -121,6 +150,16 @@ fn api_service(group: &str, version: &str) -> Value {
 async fn ensure(server: &Arc<Server>, path: &str, object: Value) -> Result<(), ApiError> {
     match ask(server, Method::POST, path, &object).await {
         Err(error) if error.code == StatusCode::CONFLICT => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// Creates the object, or makes the one of its name be like it: what it says may be another after each start.
+async fn keep(server: &Arc<Server>, path: &str, object: Value) -> Result<(), ApiError> {
+    match ask(server, Method::POST, path, &object).await {
+        Err(error) if error.code == StatusCode::CONFLICT => {
+            replace(server, &format!("{path}/{}", crate::meta::name(&object)), &object).await
+        }
         outcome => outcome,
     }
 }

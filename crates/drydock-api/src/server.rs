@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,6 +39,8 @@ use crate::{bootstrap, custom, discovery, expiry, metrics, openapi, proxy, renew
 pub struct ApiConfig {
     /// Where clients reach the API, as `kubernetes` Endpoints and kubeconfigs name it.
     pub port: u16,
+    /// Where pods reach the API on the same port, without the Service in between; what its Endpoints say.
+    pub pod_address: Ipv4Addr,
     /// Service addresses are taken from this network (first three octets fixed by its prefix).
     pub service_network: crate::service_ip::Network,
     pub max_body_bytes: usize,
@@ -67,6 +70,7 @@ impl Default for ApiConfig {
     fn default() -> Self {
         Self {
             port: 6443,
+            pod_address: Ipv4Addr::new(10, 244, 0, 1),
             service_network: crate::service_ip::Network::default(),
             max_body_bytes: 3 << 20,
             max_uri_bytes: 32 << 10,
@@ -222,6 +226,11 @@ impl Api {
 
     pub(crate) fn config(&self) -> &ApiConfig {
         &self.server.config
+    }
+
+    /// Where clients reach it, see [`ApiConfig::port`].
+    pub fn port(&self) -> u16 {
+        self.server.config.port
     }
 
     /// Brings the objects every cluster has from its start back into the shape they need, as every start does.

@@ -95,7 +95,8 @@ async fn start_api(
     let joined = |error: tokio::task::JoinError| Error::Api(error.to_string());
     let (store, pki) = (store.await.map_err(joined)??, Arc::new(pki.await.map_err(joined)??));
     let audit = config.audit_log.clone().map(drydock_api::AuditConfig::new);
-    let api_config = ApiConfig { port: address.port(), audit, ..ApiConfig::default() };
+    let pod_address = drydock_node::protocol::NODE_IP;
+    let api_config = ApiConfig { port: address.port(), pod_address, audit, ..ApiConfig::default() };
     let api = Api::new(api_config, store, pki.clone(), backend)
         .await
         .map_err(|error| Error::Api(error.to_string()))?;

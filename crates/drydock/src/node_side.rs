@@ -16,6 +16,8 @@ use drydock_node::agent::{Agent, AgentConfig, ClusterDns, StoreImages};
 use drydock_node::client::NodeClient;
 use drydock_node::ingress::Ingress;
 use drydock_node::mirror::Mirror;
+use drydock_node::protocol::{NODE_IP, Protocol};
+use drydock_node::services::FixedRule;
 use drydock_node::{dns, services};
 use kube::Api as Objects;
 use kube::runtime::watcher;
@@ -124,13 +126,16 @@ impl NodeSide {
             node.clone(),
             service.clone(),
             slices.clone(),
-            Vec::new(),
+            vec![api_rule()],
             stop.clone(),
         ));
         let dns_address = SocketAddrV4::new(DNS_ADDRESS, 53);
         dns::serve(&node, dns_address, DOMAIN.into(), service.clone(), slices.clone(), tasks, stop).await?;
         let acceptor = TlsAcceptor::from(self.pki.server_tls()?);
-        tasks.spawn(serve_pods(self.api.clone(), node.bind_tcp(API_ADDRESS).await?, acceptor, stop.clone()));
+        for address in [API_ADDRESS, SocketAddrV4::new(NODE_IP, self.api.port())] {
+            let listener = node.bind_tcp(address).await?;
+            tasks.spawn(serve_pods(self.api.clone(), listener, acceptor.clone(), stop.clone()));
+        }
         let config = AgentConfig {
             client: self.api.client_of(Part::Node),
             node: node.clone(),
@@ -157,7 +162,18 @@ impl NodeSide {
     }
 }
 
-/// Serves the API to pods, on its service address inside the node's network.
+/// The API's Service needs no endpoints: the daemon listens on its address.
+fn api_rule() -> FixedRule {
+    FixedRule {
+        cluster_ip: *API_ADDRESS.ip(),
+        port: API_ADDRESS.port(),
+        protocol: Protocol::Tcp,
+        endpoints: Vec::new(),
+        affinity: false,
+    }
+}
+
+/// Serves the API to pods, on an address inside the node's network.
 async fn serve_pods(api: Api, listener: TcpListener, acceptor: TlsAcceptor, stop: CancellationToken) {
     let connections = TaskTracker::new();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {

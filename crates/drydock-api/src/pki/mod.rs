@@ -46,6 +46,7 @@ const NAMES: &[&str] = &[
     "::1",
     "localhost",
     "10.96.0.1",
+    "10.244.0.1",
     "kubernetes",
     "kubernetes.default",
     "kubernetes.default.svc",

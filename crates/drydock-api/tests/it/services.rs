@@ -1,7 +1,8 @@
 //! Addresses of Services: given once, kept, and given back.
 
-use k8s_openapi::api::core::v1::Service;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use k8s_openapi::api::core::v1::{Endpoints, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::world;
@@ -23,6 +24,37 @@ async fn the_api_itself_is_the_first_service() {
     let world = world().await;
     let services = Api::<Service>::namespaced(world.client.clone(), "default");
     assert_eq!(address(&services.get("kubernetes").await.unwrap()), "10.96.0.1");
+}
+
+#[tokio::test]
+async fn the_api_says_where_it_is_behind_its_service_and_again_after_each_start() {
+    let world = world().await;
+    check_endpoints(&world.client).await;
+    let endpoints = Api::<Endpoints>::namespaced(world.client.clone(), "default");
+    let elsewhere = json!({ "subsets": [{ "addresses": [{ "ip": "10.9.9.9" }], "ports": [{ "port": 1 }] }] });
+    endpoints.patch("kubernetes", &PatchParams::default(), &Patch::Merge(elsewhere)).await.unwrap();
+    let slices = Api::<EndpointSlice>::namespaced(world.client.clone(), "default");
+    slices.delete("kubernetes", &DeleteParams::default()).await.unwrap();
+    world.api.reconcile().await.unwrap();
+    check_endpoints(&world.client).await;
+    let before = endpoints.get("kubernetes").await.unwrap().metadata.resource_version;
+    world.api.reconcile().await.unwrap();
+    assert_eq!(endpoints.get("kubernetes").await.unwrap().metadata.resource_version, before);
+}
+
+async fn check_endpoints(client: &kube::Client) {
+    let endpoints = Api::<Endpoints>::namespaced(client.clone(), "default").get("kubernetes").await.unwrap();
+    let subsets = json!([{
+        "addresses": [{ "ip": "10.244.0.1" }],
+        "ports": [{ "name": "https", "port": 6443, "protocol": "TCP" }],
+    }]);
+    assert_eq!(serde_json::to_value(&endpoints.subsets).unwrap(), subsets);
+    let slices = Api::<EndpointSlice>::namespaced(client.clone(), "default");
+    let slices = slices.list(&ListParams::default().labels("kubernetes.io/service-name=kubernetes")).await;
+    let slices = slices.unwrap().items;
+    assert_eq!(slices.len(), 1);
+    assert_eq!(slices[0].endpoints.as_ref().unwrap()[0].addresses, ["10.244.0.1"]);
+    assert_eq!(slices[0].ports.as_ref().unwrap()[0].port, Some(6443));
 }
 
 #[tokio::test]

@@ -23,7 +23,8 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Addresses of one rule. The kernel's map allows more; a person does not mean more on one machine.
 const ENDPOINTS_MAX: usize = 1024;
 
-/// A rule that no Service object describes, such as the API server itself behind `10.96.0.1`.
+/// A rule that stands whatever the objects say of its address, such as the API's: without endpoints, because the daemon
+/// itself answers there.
 pub type FixedRule = ServiceRule;
 
 /// Applies the rules until `stop` or the node is gone.
@@ -41,9 +42,8 @@ pub async fn follow(
     loop {
         let (all_services, all_slices) = (services.all(), slices.all());
         let mut wanted = rules(all_services.iter().map(|s| &**s), all_slices.iter().map(|s| &**s));
-        let fixed_only = |rule: &&FixedRule| !wanted.iter().any(|w| same_address(w, rule));
-        let extra: Vec<ServiceRule> = fixed.iter().filter(fixed_only).cloned().collect();
-        wanted.extend(extra);
+        wanted.retain(|rule| !fixed.iter().any(|fixed| same_address(fixed, rule)));
+        wanted.extend(fixed.iter().cloned());
         let mut retry = false;
         if applied.as_ref() != Some(&wanted) {
             match node.apply_services(wanted.clone()).await {

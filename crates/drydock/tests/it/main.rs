@@ -7,5 +7,6 @@ mod commands;
 mod debugging;
 mod forwarding;
 mod logging;
+mod reaching;
 mod rotating;
 mod world;
