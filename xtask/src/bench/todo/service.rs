@@ -50,13 +50,15 @@ impl Service {
         Ok(())
     }
 
-    /// Processor seconds used so far.
-    pub fn cpu_s(&self) -> anyhow::Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-        let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok());
-        let (user, system) = ticks(11).zip(ticks(12)).context("`/proc/PID/stat` has 52 fields")?;
-        Ok((user + system) / TICKS_PER_S)
+    /// Processor seconds used so far, user and system, by the process and its children: PostgreSQL has one for each connection.
+    /// What a child used that has ended counts once its parent has noticed.
+    pub fn tree_cpu_s(&self) -> anyhow::Result<f64> {
+        let own = self.child.id();
+        let (_, used_s) = parent_and_cpu_s(own).context("the process has ended")?;
+        let all = std::fs::read_dir("/proc")?.flatten();
+        let processes = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        let children = processes.filter_map(parent_and_cpu_s).filter(|(parent, _)| *parent == own);
+        Ok(used_s + children.map(|(_, used_s)| used_s).sum::<f64>())
     }
 
     /// Memory in MB: in use now (`VmRSS`) or at the most so far (`VmHWM`).
@@ -67,6 +69,15 @@ impl Service {
         let kb = line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<f64>()?;
         Ok(kb / 1024.0)
     }
+}
+
+/// Its parent, and what it and its ended children used; none when it is gone.
+fn parent_and_cpu_s(process: u32) -> Option<(u32, f64)> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let fields: Vec<&str> = stat.rsplit(") ").next()?.split(' ').collect();
+    let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok());
+    let used = ticks(11)? + ticks(12)? + ticks(13)? + ticks(14)?;
+    Some((fields.get(1)?.parse().ok()?, used / TICKS_PER_S))
 }
 
 impl Drop for Service {
