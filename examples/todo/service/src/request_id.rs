@@ -44,7 +44,8 @@ pub fn random_hex(bytes: usize) -> String {
     let mut buffer = [0u8; 32];
     let wanted = &mut buffer[..bytes.min(32)];
     getrandom::fill(wanted).expect("the kernel provides randomness");
-    wanted.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).expect("four bits are one digit");
+    wanted.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]

@@ -130,6 +130,17 @@ fn mac(key: &[u8], data: &[u8]) -> Hmac<Sha256> {
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
+/// The place of each byte in the alphabet: every request brings a token, and searching it would cost more than its hash.
+const VALUES: [Option<u8>; 256] = {
+    let mut values = [None; 256];
+    let mut value = 0;
+    while value < ALPHABET.len() {
+        values[ALPHABET[value] as usize] = Some(value as u8);
+        value += 1;
+    }
+    values
+};
+
 fn base64url(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
@@ -147,8 +158,7 @@ fn from_base64url(text: &str) -> Option<Vec<u8>> {
     for chunk in text.as_bytes().chunks(4) {
         let mut group = 0u32;
         for (position, symbol) in chunk.iter().enumerate() {
-            let value = ALPHABET.iter().position(|known| known == symbol)?;
-            group |= u32::try_from(value).ok()? << (18 - 6 * position);
+            group |= u32::from(VALUES[usize::from(*symbol)]?) << (18 - 6 * position);
         }
         let [_, high, middle, low] = group.to_be_bytes();
         bytes.extend_from_slice(&[high, middle, low][..chunk.len().checked_sub(1).filter(|len| *len > 0)?]);
