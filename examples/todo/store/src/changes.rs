@@ -27,7 +27,7 @@ impl Store {
     pub async fn last_change(&self, user: &str) -> Result<i64, Error> {
         const SQL: &str = "select last_change from users where id = $1";
         let row: Option<(i64,)> =
-            on!(&self.db, pool => sqlx::query_as(SQL).bind(user).fetch_optional(pool).await?);
+            on!(&self.db, connection => sqlx::query_as(SQL).bind(user).fetch_optional(connection))?;
         row.map(|(number,)| number).ok_or(Error::NotFound)
     }
 
@@ -60,9 +60,9 @@ impl Store {
             ", change, deleted_at from tasks where user_id = $1 and change > $2 and change <= $3 \
              order by change limit $4"
         );
-        let rows: Vec<ChangedTask> = on!(&self.db, pool => {
-            sqlx::query_as(SQL).bind(user).bind(after).bind(newest).bind(BATCH_MAX).fetch_all(pool).await?
-        });
+        let rows: Vec<ChangedTask> = on!(&self.db, connection => {
+            sqlx::query_as(SQL).bind(user).bind(after).bind(newest).bind(BATCH_MAX).fetch_all(connection)
+        })?;
         let event = |(a, b, c, d, e, f, g, h, number, deleted): ChangedTask| {
             let task = task((a, b, c, d, e, f, g, h));
             (number, if deleted.is_some() { Event::Deleted(task) } else { Event::Saved(task) })
@@ -78,9 +78,9 @@ impl Store {
     ) -> Result<Vec<(i64, Event)>, Error> {
         const SQL: &str = "select role, content, state, created_at, change, conversation_id from messages \
                            where user_id = $1 and change > $2 and change <= $3 order by change limit $4";
-        let rows: Vec<ChangedMessage> = on!(&self.db, pool => {
-            sqlx::query_as(SQL).bind(user).bind(after).bind(newest).bind(BATCH_MAX).fetch_all(pool).await?
-        });
+        let rows: Vec<ChangedMessage> = on!(&self.db, connection => {
+            sqlx::query_as(SQL).bind(user).bind(after).bind(newest).bind(BATCH_MAX).fetch_all(connection)
+        })?;
         let event = |(role, content, state, at, number, conversation): ChangedMessage| {
             let row: MessageRow = (role, content, state, at);
             (number, Event::Said { conversation, message: message(row) })

@@ -2,6 +2,7 @@
 //!
 //! The `state` of an assistant message is JSON that only the backend's chat understands.
 
+use futures::TryFutureExt;
 use serde::{Deserialize, Serialize};
 
 use crate::db::{numbered, on, write_numbered};
@@ -40,7 +41,7 @@ impl Store {
         const SQL: &str =
             "insert into conversations (user_id, created_at, updated_at) values ($1, $2, $2) returning id";
         let (id,): (i64,) =
-            on!(&self.db, pool => sqlx::query_as(SQL).bind(user).bind(now_ms()).fetch_one(pool).await?);
+            on!(&self.db, connection => sqlx::query_as(SQL).bind(user).bind(now_ms()).fetch_one(connection))?;
         Ok(id)
     }
 
@@ -48,7 +49,7 @@ impl Store {
     pub async fn conversation(&self, user: &str, id: i64) -> Result<i64, Error> {
         const SQL: &str = "select id from conversations where user_id = $1 and id = $2";
         let row: Option<(i64,)> =
-            on!(&self.db, pool => sqlx::query_as(SQL).bind(user).bind(id).fetch_optional(pool).await?);
+            on!(&self.db, connection => sqlx::query_as(SQL).bind(user).bind(id).fetch_optional(connection))?;
         row.map(|(id,)| id).ok_or(Error::NotFound)
     }
 
@@ -57,7 +58,7 @@ impl Store {
         const SQL: &str =
             "select id from conversations where user_id = $1 order by updated_at desc, id desc limit 1";
         let row: Option<(i64,)> =
-            on!(&self.db, pool => sqlx::query_as(SQL).bind(user).fetch_optional(pool).await?);
+            on!(&self.db, connection => sqlx::query_as(SQL).bind(user).fetch_optional(connection))?;
         Ok(row.map(|(id,)| id))
     }
 
@@ -65,9 +66,9 @@ impl Store {
     pub async fn history(&self, user: &str, conversation: i64, limit: i64) -> Result<Vec<Message>, Error> {
         const SQL: &str = "select role, content, state, created_at from messages \
                            where user_id = $1 and conversation_id = $2 order by id desc limit $3";
-        let rows: Vec<MessageRow> = on!(&self.db, pool => {
-            sqlx::query_as(SQL).bind(user).bind(conversation).bind(limit).fetch_all(pool).await?
-        });
+        let rows: Vec<MessageRow> = on!(&self.db, connection => {
+            sqlx::query_as(SQL).bind(user).bind(conversation).bind(limit).fetch_all(connection)
+        })?;
         Ok(rows.into_iter().rev().map(message).collect())
     }
 
@@ -82,7 +83,6 @@ impl Store {
     ) -> Result<(), Error> {
         const TOUCH: &str = "update conversations set updated_at = $3 where user_id = $1 and id = $2";
         let sql = numbered!(
-            "0",
             "insert into messages (conversation_id, user_id, role, content, state, created_at, change) \
              select conversations.id, $1, $2, $3, $4, $5, numbers.change from conversations,",
             "where conversations.id = $6 and conversations.user_id = $1 returning id"
@@ -96,9 +96,9 @@ impl Store {
             .bind(conversation));
         self.live.wake(user);
         row?.ok_or(Error::NotFound)?;
-        on!(&self.db, pool => {
-            sqlx::query(TOUCH).bind(user).bind(conversation).bind(now).execute(pool).await?;
-        });
+        on!(&self.db, connection => {
+            sqlx::query(TOUCH).bind(user).bind(conversation).bind(now).execute(connection).map_ok(drop)
+        })?;
         self.cache.announce(user).await;
         Ok(())
     }
@@ -106,7 +106,7 @@ impl Store {
     /// Forgets every conversation of `user`.
     pub async fn clear_conversations(&self, user: &str) -> Result<(), Error> {
         const SQL: &str = "delete from conversations where user_id = $1";
-        on!(&self.db, pool => sqlx::query(SQL).bind(user).execute(pool).await.map(drop)?);
+        on!(&self.db, connection => sqlx::query(SQL).bind(user).execute(connection).map_ok(drop))?;
         Ok(())
     }
 }

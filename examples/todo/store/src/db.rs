@@ -13,12 +13,11 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
+use crate::desk::Desk;
 use crate::{Error, PoolSize};
 
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
-/// A connection used this recently is taken as alive; asking first would double the cost of every query.
-const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// How long a writer waits for another one to finish.
 const SQLITE_PATIENCE: Duration = Duration::from_secs(5);
 /// Readers do not wait for each other; more connections than this only cost memory.
@@ -26,48 +25,51 @@ const SQLITE_CONNECTIONS: u32 = 4;
 
 #[derive(Clone)]
 pub(crate) enum Db {
-    Postgres(PgPool),
+    Postgres(Desk),
     Sqlite(SqlitePool),
 }
 
-/// Runs `$body` with `$pool` as the pool of the database in use.
+/// Runs `$query` on a connection to the database in use, which it calls `$connection`; gives its outcome.
 macro_rules! on {
-    ($db:expr, $pool:ident => $body:expr) => {
-        match $db {
-            $crate::db::Db::Postgres($pool) => $body,
-            $crate::db::Db::Sqlite($pool) => $body,
+    ($db:expr, $connection:ident => $query:expr) => {
+        async {
+            match $db {
+                $crate::db::Db::Postgres(desk) => {
+                    let mut lease = desk.lease().await?;
+                    let $connection = &mut *lease;
+                    let outcome = $query.await;
+                    lease.returned(outcome)
+                }
+                $crate::db::Db::Sqlite($connection) => $query.await,
+            }
         }
+        .await
     };
 }
 pub(crate) use on;
 
-/// A write that takes the user's next number; `$1` is the user in both statements.
+/// A write that takes the user's next number of a change; `$1` is the user in both statements.
 pub(crate) struct Numbered {
     /// The whole statement.
     pub postgres: &'static str,
-    /// Moves the numbers on; then `sqlite` reads them.
+    /// Moves the number on; then `sqlite` reads it.
     pub advance: &'static str,
     pub sqlite: &'static str,
 }
 
-/// A statement in two halves with the numbers between them, as the table `numbers` with `change` and `task_id`.
-/// The first argument says by how much the task numbers advance.
+/// A statement in two halves with the number between them, as the table `numbers` with `change`.
 macro_rules! numbered {
-    ($tasks:literal, $before:expr, $after:expr) => {{
+    ($before:expr, $after:expr) => {{
         macro_rules! advance {
             () => {
-                concat!(
-                    "update users set last_change = last_change + 1, last_task_id = last_task_id + ",
-                    $tasks,
-                    " where id = $1"
-                )
+                "update users set last_change = last_change + 1 where id = $1"
             };
         }
         $crate::db::Numbered {
             postgres: concat!(
                 "with numbers as (",
                 advance!(),
-                " returning last_change as change, last_task_id as task_id) ",
+                " returning last_change as change) ",
                 $before,
                 " numbers ",
                 $after
@@ -75,7 +77,7 @@ macro_rules! numbered {
             advance: advance!(),
             sqlite: concat!(
                 $before,
-                " (select last_change as change, last_task_id as task_id from users where id = $1) as numbers ",
+                " (select last_change as change from users where id = $1) as numbers ",
                 $after
             ),
         }
@@ -89,9 +91,11 @@ macro_rules! write_numbered {
     ($db:expr, $user:expr, $sql:expr, $row:ty, $query:ident => $bound:expr) => {
         async {
             match $db {
-                $crate::db::Db::Postgres(pool) => {
+                $crate::db::Db::Postgres(desk) => {
+                    let mut lease = desk.lease().await?;
                     let $query = sqlx::query_as::<_, $row>($sql.postgres).bind($user);
-                    $bound.fetch_optional(pool).await
+                    let row = $bound.fetch_optional(&mut *lease).await;
+                    lease.returned(row)
                 }
                 $crate::db::Db::Sqlite(pool) => {
                     let mut tx = pool.begin_with("begin immediate").await?;
@@ -113,7 +117,7 @@ impl Db {
     pub fn open(url: &str, size: PoolSize) -> Result<Self, Error> {
         match url.starts_with("sqlite:") {
             true => open_sqlite(url).map(Self::Sqlite),
-            false => open_postgres(url, size).map(Self::Postgres),
+            false => open_postgres(url, size).map(Desk::new).map(Self::Postgres),
         }
     }
 
@@ -125,7 +129,17 @@ impl Db {
     }
 
     pub fn usage(&self) -> (u32, usize) {
-        on!(self, pool => (pool.size(), pool.num_idle()))
+        match self {
+            Self::Postgres(desk) => desk.usage(),
+            Self::Sqlite(pool) => (pool.size(), pool.num_idle()),
+        }
+    }
+
+    pub async fn close(&self) {
+        match self {
+            Self::Postgres(desk) => desk.close().await,
+            Self::Sqlite(pool) => pool.close().await,
+        }
     }
 }
 
@@ -140,13 +154,6 @@ fn open_postgres(url: &str, size: PoolSize) -> Result<PgPool, Error> {
         .max_connections(size.max.max(1))
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(IDLE_TIMEOUT)
-        .test_before_acquire(false)
-        .before_acquire(|connection, used| {
-            Box::pin(async move {
-                use sqlx::Connection;
-                Ok(used.idle_for < TRUSTED_FOR || connection.ping().await.is_ok())
-            })
-        })
         .connect_lazy_with(options))
 }
 

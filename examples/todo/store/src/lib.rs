@@ -7,10 +7,12 @@
 //!
 //! Start at [`Store::connect`]; statements that both databases understand are run by [`db`].
 
+mod adding;
 mod cache;
 mod changes;
 mod conversations;
 mod db;
+mod desk;
 mod live;
 mod migrate;
 mod query;
@@ -18,6 +20,9 @@ mod tasks;
 mod users;
 mod validate;
 
+use std::sync::Arc;
+
+use adding::Adding;
 use db::Db;
 
 pub use cache::{Cache, CacheStats, Verdict};
@@ -40,7 +45,7 @@ pub enum Error {
     #[error("that email address is already registered")]
     EmailTaken,
     #[error("the database cannot be used")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] Arc<sqlx::Error>),
     #[error("the migrations of this version have not run yet")]
     NotMigrated,
     #[error("migration `{name}` failed")]
@@ -49,6 +54,12 @@ pub enum Error {
     Stored(#[source] serde_json::Error),
     #[error("`{name}` is not a usable address")]
     Address { name: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(source: sqlx::Error) -> Self {
+        Self::Database(Arc::new(source))
+    }
 }
 
 /// How many connections one process keeps (PostgreSQL only).
@@ -64,6 +75,7 @@ pub struct Store {
     db: Db,
     cache: Cache,
     live: Live,
+    adding: Adding,
 }
 
 impl Store {
@@ -72,7 +84,7 @@ impl Store {
     /// Without `redis_url` there is no cache.
     pub fn connect(database_url: &str, redis_url: Option<&str>, size: PoolSize) -> Result<Self, Error> {
         let db = Db::open(database_url, size)?;
-        Ok(Self { db, cache: Cache::connect(redis_url)?, live: Live::default() })
+        Ok(Self { db, cache: Cache::connect(redis_url)?, live: Live::default(), adding: Adding::default() })
     }
 
     pub fn cache(&self) -> &Cache {
@@ -116,6 +128,6 @@ impl Store {
 
     /// Closes the connections politely; queries in progress finish first.
     pub async fn close(&self) {
-        db::on!(&self.db, pool => pool.close().await);
+        self.db.close().await;
     }
 }

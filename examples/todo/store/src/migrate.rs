@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Connection};
 
 use crate::db::{Db, on};
 use crate::{Error, Store};
@@ -45,8 +45,9 @@ impl Store {
     /// Applies what is missing and returns how many migrations that were.
     pub async fn migrate(&self) -> Result<usize, Error> {
         match &self.db {
-            Db::Postgres(pool) => {
-                let mut tx = pool.begin().await?;
+            Db::Postgres(desk) => {
+                let mut lease = desk.lease().await?;
+                let mut tx = lease.begin().await?;
                 sqlx::query("select pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *tx).await?;
                 let applied = apply!(tx, Cow::Borrowed);
                 tx.commit().await?;
@@ -64,12 +65,11 @@ impl Store {
     /// Answers whether the database can be reached and has all our tables.
     pub async fn check(&self) -> Result<(), Error> {
         let newest = MIGRATIONS.last().map_or(0, |(version, ..)| *version);
-        let found: Option<(i32,)> = on!(&self.db, pool => {
+        let found: Option<(i32,)> = on!(&self.db, connection => {
             sqlx::query_as("select version from schema_migrations where version = $1")
                 .bind(newest)
-                .fetch_optional(pool)
-                .await?
-        });
+                .fetch_optional(connection)
+        })?;
         found.map(drop).ok_or(Error::NotMigrated)
     }
 }

@@ -4,6 +4,7 @@
 //! is indistinguishable from one that does not exist. A deleted task is kept for a while, invisible, so that it
 //! can be restored.
 
+use futures::TryFutureExt;
 use serde::{Deserialize, Serialize};
 
 use crate::db::{numbered, on, write_numbered};
@@ -96,7 +97,7 @@ impl Store {
     }
 
     async fn select_tasks(&self, user: &str, query: &Query) -> Result<JsonPage, Error> {
-        let rows: Vec<ListRow> = on!(&self.db, pool => {
+        let rows: Vec<ListRow> = on!(&self.db, connection => {
             sqlx::query_as(query.sql())
                 .bind(user)
                 .bind(query.completed())
@@ -105,9 +106,8 @@ impl Store {
                 .bind(&query.due_after)
                 .bind(query.limit)
                 .bind(query.offset)
-                .fetch_all(pool)
-                .await?
-        });
+                .fetch_all(connection)
+        })?;
         let total = match rows.first() {
             Some(row) => row.8,
             // Beyond the end there is no row to carry the number.
@@ -132,34 +132,8 @@ impl Store {
             " from tasks where user_id = $1 and id = $2 and deleted_at is null"
         );
         let row: Option<TaskRow> =
-            on!(&self.db, pool => sqlx::query_as(SQL).bind(user).bind(id).fetch_optional(pool).await?);
+            on!(&self.db, connection => sqlx::query_as(SQL).bind(user).bind(id).fetch_optional(connection))?;
         row.map(task).ok_or(Error::NotFound)
-    }
-
-    /// Adds a task; [`Error::NotFound`] when the user does not exist (any more).
-    pub async fn add_task(&self, user: &str, new: &NewTask) -> Result<Task, Error> {
-        let mut errors = Vec::new();
-        let title = keep(validate::title(&new.title), &mut errors);
-        let description = keep(validate::description(&new.description), &mut errors);
-        let due_date = keep(validate::due_date(&new.due_date), &mut errors).flatten();
-        let (Some(title), Some(description), true) = (title, description, errors.is_empty()) else {
-            return Err(Error::Invalid(errors));
-        };
-        let sql = numbered!(
-            "1",
-            "insert into tasks (user_id, id, title, description, due_date, title_folded, description_folded, created_at, updated_at, change) \
-             select $1, numbers.task_id, $2, $3, $4, $5, $6, $7, $7, numbers.change from",
-            // Without a condition SQLite cannot tell `on` of a join from `on conflict`.
-            concat!("where true returning ", columns!())
-        );
-        let row = write_numbered!(&self.db, user, sql, TaskRow, query => query
-            .bind(&title)
-            .bind(&description)
-            .bind(&due_date)
-            .bind(title.to_lowercase())
-            .bind(description.to_lowercase())
-            .bind(now_ms()));
-        self.changed(user, row).await
     }
 
     pub async fn update_task(&self, user: &str, id: i64, change: &Change) -> Result<Task, Error> {
@@ -173,7 +147,6 @@ impl Store {
             return Err(Error::Invalid(errors));
         }
         let sql = numbered!(
-            "0",
             "update tasks set title = coalesce($3, title), description = coalesce($4, description), \
              completed = coalesce($5, completed), due_date = case when $6 then $7 else due_date end, \
              title_folded = coalesce($8, title_folded), description_folded = coalesce($9, description_folded), \
@@ -197,7 +170,6 @@ impl Store {
     /// Turns pending into completed and back.
     pub async fn toggle_task(&self, user: &str, id: i64) -> Result<Task, Error> {
         let sql = numbered!(
-            "0",
             "update tasks set completed = not completed, updated_at = $3, change = numbers.change from",
             concat!("where user_id = $1 and id = $2 and deleted_at is null returning ", columns!())
         );
@@ -208,7 +180,6 @@ impl Store {
     /// Deletes and returns what was deleted; [`Store::restore_task`] brings it back.
     pub async fn delete_task(&self, user: &str, id: i64) -> Result<Task, Error> {
         let sql = numbered!(
-            "0",
             "update tasks set deleted_at = $3, change = numbers.change from",
             concat!("where user_id = $1 and id = $2 and deleted_at is null returning ", columns!())
         );
@@ -219,7 +190,6 @@ impl Store {
     /// Undoes a deletion of the last hour. A task that is not deleted stays as it is.
     pub async fn restore_task(&self, user: &str, id: i64) -> Result<Task, Error> {
         let sql = numbered!(
-            "0",
             "update tasks set deleted_at = null, change = numbers.change from",
             concat!(
                 "where user_id = $1 and id = $2 and (deleted_at is null or deleted_at >= $3) returning ",
@@ -235,7 +205,10 @@ impl Store {
     pub async fn purge_deleted(&self) -> Result<u64, Error> {
         const SQL: &str = "delete from tasks where deleted_at < $1";
         let oldest = now_ms() - DELETED_KEPT_MS;
-        Ok(on!(&self.db, pool => sqlx::query(SQL).bind(oldest).execute(pool).await?.rows_affected()))
+        let purged = on!(&self.db, connection => {
+            sqlx::query(SQL).bind(oldest).execute(connection).map_ok(|done| done.rows_affected())
+        })?;
+        Ok(purged)
     }
 
     /// After every write, whatever came of it: one whose answer was lost may have happened.
@@ -244,13 +217,18 @@ impl Store {
         user: &str,
         outcome: Result<Option<TaskRow>, sqlx::Error>,
     ) -> Result<Task, Error> {
+        self.announce_change(user).await;
+        outcome?.map(task).ok_or(Error::NotFound)
+    }
+
+    /// Before anybody is told that the write happened.
+    pub(crate) async fn announce_change(&self, user: &str) {
         self.cache.invalidate(user).await;
         self.live.wake(user);
-        outcome?.map(task).ok_or(Error::NotFound)
     }
 }
 
-fn keep<T>(checked: Result<T, FieldError>, errors: &mut Vec<FieldError>) -> Option<T> {
+pub(crate) fn keep<T>(checked: Result<T, FieldError>, errors: &mut Vec<FieldError>) -> Option<T> {
     checked.map_err(|error| errors.push(error)).ok()
 }
 
@@ -266,5 +244,5 @@ pub(crate) fn now_ms() -> i64 {
 
 pub(crate) fn rfc3339(ms: i64) -> String {
     let moment = chrono::DateTime::from_timestamp_millis(ms).unwrap_or_default();
-    moment.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    moment.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }

@@ -1,5 +1,7 @@
 //! Users and the tokens they logged out of. Passwords arrive here as hashes only.
 
+use futures::TryFutureExt;
+
 use crate::db::on;
 use crate::tasks::{now_ms, rfc3339};
 use crate::{Error, Store};
@@ -25,12 +27,12 @@ impl Store {
         let now = now_ms();
         const SQL: &str =
             "insert into users (id, email, name, password_hash, created_at) values ($1, $2, $3, $4, $5)";
-        on!(&self.db, pool => {
-            sqlx::query(SQL).bind(id).bind(email).bind(name).bind(hash).bind(now).execute(pool).await.map(drop)
+        on!(&self.db, connection => {
+            sqlx::query(SQL).bind(id).bind(email).bind(name).bind(hash).bind(now).execute(connection).map_ok(drop)
         })
         .map_err(|error| match error.as_database_error() {
             Some(reason) if reason.is_unique_violation() => Error::EmailTaken,
-            _ => Error::Database(error),
+            _ => error.into(),
         })?;
         Ok(User {
             id: id.to_owned(),
@@ -51,7 +53,7 @@ impl Store {
 
     async fn user(&self, sql: &'static str, key: &str) -> Result<User, Error> {
         let row: Option<(String, String, String, String, i64)> =
-            on!(&self.db, pool => sqlx::query_as(sql).bind(key).fetch_optional(pool).await?);
+            on!(&self.db, connection => sqlx::query_as(sql).bind(key).fetch_optional(connection))?;
         let (id, email, name, password_hash, created_at) = row.ok_or(Error::NotFound)?;
         Ok(User { id, email, name, password_hash, created_at: rfc3339(created_at) })
     }
@@ -61,7 +63,9 @@ impl Store {
         const SQL: &str =
             "insert into revoked_tokens (id, expires_at) values ($1, $2) on conflict do nothing";
         let expires_at = i64::try_from(expires_at_s).unwrap_or(i64::MAX);
-        on!(&self.db, pool => sqlx::query(SQL).bind(id).bind(expires_at).execute(pool).await.map(drop)?);
+        on!(&self.db, connection => {
+            sqlx::query(SQL).bind(id).bind(expires_at).execute(connection).map_ok(drop)
+        })?;
         Ok(())
     }
 
@@ -70,7 +74,7 @@ impl Store {
         const SQL: &str = "select id from users where id = $1 \
                            and not exists (select 1 from revoked_tokens where revoked_tokens.id = $2)";
         let row: Option<(String,)> =
-            on!(&self.db, pool => sqlx::query_as(SQL).bind(user).bind(id).fetch_optional(pool).await?);
+            on!(&self.db, connection => sqlx::query_as(SQL).bind(user).bind(id).fetch_optional(connection))?;
         Ok(row.is_some())
     }
 
@@ -78,6 +82,9 @@ impl Store {
     pub async fn sweep_revoked(&self, now_s: u64) -> Result<u64, Error> {
         const SQL: &str = "delete from revoked_tokens where expires_at < $1";
         let now_s = i64::try_from(now_s).unwrap_or(i64::MAX);
-        Ok(on!(&self.db, pool => sqlx::query(SQL).bind(now_s).execute(pool).await?.rows_affected()))
+        let swept = on!(&self.db, connection => {
+            sqlx::query(SQL).bind(now_s).execute(connection).map_ok(|done| done.rows_affected())
+        })?;
+        Ok(swept)
     }
 }

@@ -3,9 +3,13 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use crate::world::{World, on_both};
+use crate::world::{Person, World, on_both};
 
-on_both!(the_rest_table_keeps_its_codes, requests_have_bounds_and_ids,);
+on_both!(
+    the_rest_table_keeps_its_codes,
+    requests_have_bounds_and_ids,
+    tasks_added_at_once_are_numbered_without_gaps_and_each_caller_hears_of_theirs,
+);
 
 async fn the_rest_table_keeps_its_codes(world: World) {
     let (ada, eve) = (world.person().await, world.person().await);
@@ -77,4 +81,31 @@ async fn requests_have_bounds_and_ids(world: World) {
     assert!(!text.contains(&ada.id), "user ids are not labels");
     let health = world.call(Method::GET, "/api/health", None, None).await;
     assert_eq!(health.json::<Value>().unwrap()["status"], "healthy");
+}
+
+/// More than go together in one statement.
+const AT_ONCE: usize = 120;
+
+async fn tasks_added_at_once_are_numbered_without_gaps_and_each_caller_hears_of_theirs(world: World) {
+    let (_replica, other_base) = world.replica(&[]);
+    let (ada, eve) = (world.person().await, world.person().await);
+    let add = async |person: &Person, at: usize| {
+        let base = if at % 4 == 0 { &other_base } else { &world.base };
+        let (url, title) = (format!("{base}/api/{}/tasks", person.id), format!("Task {at}"));
+        let body = json!({ "title": title });
+        let answer = world.client.send(Method::POST, &url, Some(&person.token), Some(&body)).await.unwrap();
+        let task: Value = answer.json().unwrap();
+        assert_eq!((answer.status.as_u16(), &task["title"]), (201, &body["title"]), "{task}");
+        task["id"].as_u64().unwrap()
+    };
+    let everybody = (0..AT_ONCE).flat_map(|at| [(&ada, at), (&eve, at)]);
+    let answers = everybody.map(async |(person, at)| (&person.id, add(person, at).await));
+    let answers = futures::future::join_all(answers).await;
+    for person in [&ada, &eve] {
+        let mut ids: Vec<u64> =
+            answers.iter().filter(|(user, _)| **user == person.id).map(|(_, id)| *id).collect();
+        ids.sort_unstable();
+        assert!(ids.iter().copied().eq(1..=AT_ONCE as u64), "{ids:?}");
+        assert_eq!(world.titles(person).await.len(), AT_ONCE);
+    }
 }
