@@ -18,9 +18,23 @@ const fn asset(name: &'static str, kind: &'static str, content: &'static [u8]) -
     Asset { name, kind, content, mark: mark(content) }
 }
 
+/// One script for the browser, a file for each concern here; they share one scope. `page.js` comes first, `start.js` last.
+const SCRIPT: &str = concat!(
+    include_str!("../assets/script/page.js"),
+    include_str!("../assets/script/adopt.js"),
+    include_str!("../assets/script/attention.js"),
+    include_str!("../assets/script/forms.js"),
+    include_str!("../assets/script/drafts.js"),
+    include_str!("../assets/script/views.js"),
+    include_str!("../assets/script/chat.js"),
+    include_str!("../assets/script/live.js"),
+    include_str!("../assets/script/keys.js"),
+    include_str!("../assets/script/start.js"),
+);
+
 static ASSETS: [Asset; 6] = [
     asset("app.css", "text/css; charset=utf-8", include_bytes!("../assets/app.css")),
-    asset("app.js", "text/javascript; charset=utf-8", include_bytes!("../assets/app.js")),
+    asset("app.js", "text/javascript; charset=utf-8", SCRIPT.as_bytes()),
     asset("icon.svg", "image/svg+xml", include_bytes!("../assets/icon.svg")),
     asset("app.webmanifest", "application/manifest+json", include_bytes!("../assets/app.webmanifest")),
     // Both under the SIL Open Font License, which lies beside them.

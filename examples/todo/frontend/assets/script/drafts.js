@@ -1,0 +1,34 @@
+// The end of a session: what was typed waits in this window until its owner has logged in again.
+
+const DRAFTS = "drafts";
+
+// What was typed waits in this window until its owner is back.
+function sessionOver() {
+  const typed = [...board.querySelectorAll("input[id]:not([type=hidden], #search), textarea[id]")];
+  const fields = typed.filter((field) => field.value !== field.defaultValue).map(({ id, value }) => [id, value]);
+  sessionStorage.setItem(DRAFTS, JSON.stringify({ user: board.dataset.board, fields }));
+  location.assign("/login?again");
+}
+
+function takeUpDrafts() {
+  const kept = JSON.parse(sessionStorage.getItem(DRAFTS) ?? "null");
+  sessionStorage.removeItem(DRAFTS);
+  if (kept?.user !== board.dataset.board) return;
+  for (const [id, value] of kept.fields) {
+    const field = document.getElementById(id);
+    if (!field) continue;
+    field.value = value;
+    field.closest("details")?.setAttribute("open", "");
+  }
+}
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!board || "plain" in form.dataset || event.defaultPrevented) return;
+  event.preventDefault();
+  // Pressed twice is meant once; except that one task may be written after the other.
+  if (pending.get(form) && !("reset" in form.dataset)) return;
+  if ("find" in form.dataset) look(form);
+  else if ("say" in form.dataset) say(form, event.submitter);
+  else submit(form, event.submitter);
+});
