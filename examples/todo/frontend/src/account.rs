@@ -25,15 +25,11 @@ pub struct Fields {
 pub const AGAIN: &str = "again";
 
 pub async fn sign_up_page(headers: HeaderMap) -> Response {
-    page(&headers, Kind::SignUp, &Problem::default())
+    page(&headers, Kind::SignUp)
 }
 
 pub async fn log_in_page(headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
-    let problem = match query.as_deref() {
-        Some(AGAIN) => Problem::new("Your session is over. Log in to go on where you were."),
-        _ => Problem::default(),
-    };
-    page(&headers, Kind::LogIn, &problem)
+    page(&headers, if query.as_deref() == Some(AGAIN) { Kind::LogInAgain } else { Kind::LogIn })
 }
 
 pub async fn sign_up(
@@ -104,13 +100,13 @@ pub async fn theme(headers: HeaderMap, Form(fields): Form<ThemeFields>) -> Respo
     response
 }
 
-fn page(headers: &HeaderMap, kind: Kind, problem: &Problem) -> Response {
+fn page(headers: &HeaderMap, kind: Kind) -> Response {
     let visitor = Visitor::of(headers);
     // Who is logged in already has no use for these forms.
     if visitor.token.is_some() {
         return Redirect::to("/").into_response();
     }
-    show(&visitor, kind, StatusCode::OK, problem, &Fields::default())
+    show(&visitor, kind, StatusCode::OK, &Problem::default(), &Fields::default())
 }
 
 fn enter(visitor: &Visitor, kind: Kind, outcome: Result<Session, Error>, fields: &Fields) -> Response {

@@ -99,7 +99,7 @@ function decorate(root) {
     const [year, month, day] = time.dateTime.split("-").map(Number);
     const days = Math.round((new Date(year, month - 1, day) - today) / 86_400_000);
     const word = time.querySelector(".day");
-    if (Number.isNaN(days) || !word) continue;
+    if (Number.isNaN(days) || !word || time.closest(".done")) continue;
     if (days === 0) word.textContent = "Today";
     else if (days === 1) word.textContent = "Tomorrow";
     else if (days < 0) word.textContent = `Overdue, ${word.textContent}`;

@@ -12,6 +12,14 @@ function scrollChat() {
   if (log) log.scrollTop = log.scrollHeight;
 }
 
+// Whoever reads the last word goes on seeing it when the window turns or a keyboard takes half of it.
+function stayAtEnd() {
+  const log = document.getElementById("messages");
+  let wasAtEnd = true;
+  log.addEventListener("scroll", () => (wasAtEnd = isAtEnd()), { passive: true });
+  new ResizeObserver(() => wasAtEnd && scrollChat()).observe(log);
+}
+
 function bubble(who, text) {
   const log = document.getElementById("messages");
   log.querySelectorAll(".answers, .empty").forEach((old) => old.remove());

@@ -21,14 +21,3 @@ function takeUpDrafts() {
     field.closest("details")?.setAttribute("open", "");
   }
 }
-
-document.addEventListener("submit", (event) => {
-  const form = event.target;
-  if (!board || "plain" in form.dataset || event.defaultPrevented) return;
-  event.preventDefault();
-  // Pressed twice is meant once; except that one task may be written after the other.
-  if (pending.get(form) && !("reset" in form.dataset)) return;
-  if ("find" in form.dataset) look(form);
-  else if ("say" in form.dataset) say(form, event.submitter);
-  else submit(form, event.submitter);
-});

@@ -102,3 +102,30 @@ function restore({ form, data }) {
     field.closest("details")?.setAttribute("open", "");
   }
 }
+
+// A form that leads to another page: somebody who presses twice would find the account they have just made taken.
+function once(event) {
+  const form = event.target;
+  if (form.method === "dialog") return;
+  if (pending.get(form)) return event.preventDefault();
+  busy(form, 1);
+  // Back on this page, from the browser's memory, it can be sent again.
+  addEventListener("pageshow", () => busy(form, -1), { once: true });
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest(".cancel");
+  if (button) leave(button);
+});
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if ("plain" in form.dataset) return once(event);
+  if (!board || event.defaultPrevented) return;
+  event.preventDefault();
+  // Pressed twice is meant once; except that one task may be written after the other.
+  if (pending.get(form) && !("reset" in form.dataset)) return;
+  if ("find" in form.dataset) look(form);
+  else if ("say" in form.dataset) say(form, event.submitter);
+  else submit(form, event.submitter);
+});

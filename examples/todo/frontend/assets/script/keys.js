@@ -50,7 +50,7 @@ document.addEventListener("keydown", (event) => {
   act();
 });
 
-// Escape closes the form one is in and goes back to what it belongs to.
+// Closes the form one is in and goes back to what it belongs to.
 function leave(field) {
   const details = field.closest("details");
   if (!details) return field.blur();

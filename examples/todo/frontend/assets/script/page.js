@@ -1,5 +1,5 @@
 // Makes the board instant: the same forms, but only what changed is replaced; replies appear while they are made;
-// what other windows do shows up by itself. Everything works without it.
+// what other windows do shows up by itself. Everything works without it. `assets.rs` puts the files together.
 "use strict";
 
 const board = document.querySelector("[data-board]");

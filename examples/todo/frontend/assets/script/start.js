@@ -4,6 +4,7 @@ if (board) {
   decorate(document);
   takeUpDrafts();
   scrollChat();
+  stayAtEnd();
   connect();
   setInterval(() => !stream && !document.hidden && refresh(), POLL_MS);
   document.addEventListener("visibilitychange", () => {

@@ -10,6 +10,8 @@ use crate::session::Visitor;
 pub enum Kind {
     SignUp,
     LogIn,
+    /// After a session has ended by itself.
+    LogInAgain,
 }
 
 pub fn landing(visitor: &Visitor) -> Markup {
@@ -42,7 +44,7 @@ pub fn landing(visitor: &Visitor) -> Markup {
 pub fn page(visitor: &Visitor, kind: Kind, problem: &Problem, name: &str, email: &str) -> Markup {
     let (place, title, action, button) = match kind {
         Kind::SignUp => ("signup", "Sign up", "/signup", "Create account"),
-        Kind::LogIn => ("login", "Log in", "/login", "Log in"),
+        Kind::LogIn | Kind::LogInAgain => ("login", "Log in", "/login", "Log in"),
     };
     let is_new = kind == Kind::SignUp;
     // The first field with an error, else the first field, is where one goes on typing.
@@ -50,6 +52,7 @@ pub fn page(visitor: &Visitor, kind: Kind, problem: &Problem, name: &str, email:
         problem.fields.first().map_or(if is_new { "name" } else { "email" }, |error| error.field.as_str());
     let body = card(&html! {
         h1 { (title) }
+        @if kind == Kind::LogInAgain { p.notice.calm role="status" { "Your session is over. Log in to go on where you were." } }
         @if problem.fields.is_empty() && !problem.message.is_empty() {
             p.notice role="alert" { (problem.line()) }
         } @else if !problem.fields.is_empty() {
@@ -76,7 +79,7 @@ pub fn page(visitor: &Visitor, kind: Kind, problem: &Problem, name: &str, email:
         }
         @match kind {
             Kind::SignUp => p.hint { "Already have an account? " a href="/login" { "Log in" } },
-            Kind::LogIn => p.hint { "New here? " a href="/signup" { "Sign up" } },
+            Kind::LogIn | Kind::LogInAgain => p.hint { "New here? " a href="/signup" { "Sign up" } },
         }
     });
     frame(visitor, &Place { name: place, title, view: None }, &body)

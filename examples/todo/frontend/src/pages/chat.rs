@@ -23,7 +23,11 @@ pub fn panel(visitor: &Visitor, board: &Board<'_>) -> Markup {
             div.heading {
                 h2 #chat-title { "Assistant" }
                 @if board.history.as_ref().is_ok_and(|history| !history.messages.is_empty()) {
-                    form method="post" action="/chat/clear" { (carried(visitor, board.view)) button.quiet type="submit" { "Clear" } }
+                    // The one thing that cannot be undone asks first.
+                    details.clear #clear {
+                        summary.quiet { "Clear" }
+                        form method="post" action="/chat/clear" { (carried(visitor, board.view)) button type="submit" { "Clear the conversation" } }
+                    }
                 }
             }
             div.messages #messages role="log" aria-labelledby="chat-title" tabindex="0" {
@@ -50,7 +54,8 @@ fn conversation(visitor: &Visitor, board: &Board<'_>, history: &History) -> Mark
                 p { "I keep your list. Try one of these, or say it your way." }
                 form.answers method="post" action="/chat" data-say {
                     (carried(visitor, board.view))
-                    @for saying in SAYINGS { button type="submit" name="message" value=(saying) { (saying) } }
+                    @let has_tasks = board.page.open > 0;
+                    @for saying in SAYINGS.iter().filter(|saying| has_tasks || !saying.contains("task 1")) { button type="submit" name="message" value=(saying) { (saying) } }
                 }
             }
         }

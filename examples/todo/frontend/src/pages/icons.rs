@@ -19,6 +19,10 @@ pub fn bin() -> Markup {
     icon(r#"<path d="M4 6h12M8 6V4h4v2M6 6l.7 10h6.6L14 6M8.6 9v4.5M11.4 9v4.5"/>"#)
 }
 
+pub fn pencil() -> Markup {
+    icon(r#"<path d="M4.5 15.5l.8-3.3 7.6-7.6 2.5 2.5-7.6 7.6zM11.3 6.2l2.5 2.5"/>"#)
+}
+
 pub fn calendar() -> Markup {
     icon(r#"<path d="M4 5.5h12v10.5H4zM4 8.8h12M7.2 3.8v3M12.8 3.8v3"/>"#)
 }

@@ -153,6 +153,7 @@ fn row(visitor: &Visitor, board: &Board<'_>, task: &Task) -> Markup {
                     span.facts {
                         span.number { "#" (id) }
                         @if let Some(day) = &task.due_date { (due(day)) }
+                        (icons::pencil())
                     }
                     @if !task.description.is_empty() { span.description { (task.description) } }
                 }
@@ -184,7 +185,10 @@ fn edit_form(visitor: &Visitor, view: &View, task: &Task, mended: Option<(&Words
                 input #{ "edit-due-" (id) } name="due_date" type="date" value=(words.due_date)
                     aria-invalid=[d.invalid] aria-describedby=[d.by];
             }))
-            button.primary type="submit" { "Save" }
+            div.actions {
+                button.primary type="submit" { "Save" }
+                button.quiet.cancel type="button" { "Cancel" }
+            }
         }
     }
 }

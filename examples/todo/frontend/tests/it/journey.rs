@@ -21,7 +21,9 @@ fn a_person_signs_up_and_keeps_a_list() {
     browser.clear("#email");
     browser.type_into("#email", "grace@example.com");
     browser.type_into("#password", PASSWORD);
-    browser.click("main form button.primary");
+    // Pressed twice by mistake, the account just made would be "already registered".
+    browser
+        .run("const button = document.querySelector('main form .primary'); button.click(); button.click()");
     browser.until_shown("#tasks .empty", "A clear horizon.");
     browser.screenshot("empty");
 
@@ -31,7 +33,12 @@ fn a_person_signs_up_and_keeps_a_list() {
     browser.until_shown("#flash", "Added \u{201c}Buy new rope\u{201d}.");
     browser.until_titles(&["Call the harbour office", "Paint the dinghy", "Buy new rope"]);
 
-    // Edit.
+    // Edit, at first in error.
+    browser.click("#more-1 > summary");
+    browser.type_into("#edit-title-1", " not at all");
+    browser.click("#more-1 .cancel");
+    browser.until_count("#more-1[open]", 0);
+    assert_eq!(browser.value("#edit-title-1"), "Call the harbour office");
     browser.click("#more-2 > summary");
     browser.clear("#edit-title-2");
     browser.type_into("#edit-title-2", "Paint the dinghy blue");

@@ -20,7 +20,8 @@ fn the_assistant_changes_the_list_and_shows_how() {
     browser.until_titles(&[]);
     world.until_replies(3);
     browser.until_shown("#messages .bubble:last-of-type", "elete");
-    browser.click("#chat .heading button");
+    browser.click("#clear > summary");
+    browser.click("#clear button");
     browser.until_shown("#messages .empty", "I keep your list.");
 }
 

@@ -1,6 +1,6 @@
 //! Pictures of every page for people to look at, and what can be measured of a layout.
 
-use crate::browser::Browser;
+use crate::browser::{Browser, until};
 use crate::world::World;
 
 /// Nothing may stick out of the window: on a phone one would have to scroll sideways.
@@ -81,6 +81,13 @@ fn every_page_fits_a_phone_and_a_desktop_in_light_and_dark() {
     world.say("delete the rope task");
     world.until_replies(3);
     keep(browser, "board");
+    browser.phone(Some(390));
+    until("the last words are to be seen on a smaller window too", || {
+        let script = "const log = document.getElementById('messages'); return log.scrollHeight - log.scrollTop - log.clientHeight";
+        let below = browser.run(script);
+        if below.as_f64().is_some_and(|below| below < 2.0) { Ok(()) } else { Err(below.to_string()) }
+    });
+    browser.phone(None);
     browser.click("#more-2 > summary");
     keep(browser, "editing");
     browser.go(&format!("{}/help", world.url));
