@@ -14,5 +14,6 @@ mod mcp;
 mod models;
 mod outages;
 mod sse;
+mod stand_in;
 mod tasks;
 mod world;
