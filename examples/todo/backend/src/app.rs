@@ -9,8 +9,8 @@ use service::client::Client;
 use service::token::Keys;
 use store::{PoolSize, Store};
 
-use crate::chat::model;
 use crate::chat::provider::{Provider, Tool};
+use crate::chat::{model, own_tools};
 use crate::metrics::Counters;
 
 /// A day: long enough for a working day, short enough for a stolen token.
@@ -75,9 +75,14 @@ impl AppState {
         }))
     }
 
-    /// The tools of the MCP server.
+    /// The tools of the MCP server, and our own.
     pub async fn tools(&self, session: &mut mcp_client::Session) -> Result<&[Tool], mcp_client::Error> {
-        Ok(self.tools.get_or_try_init(|| session.tools()).await?)
+        let asking = async || {
+            let mut tools = session.tools().await?;
+            tools.extend(own_tools::described());
+            Ok(tools)
+        };
+        Ok(self.tools.get_or_try_init(asking).await?)
     }
 
     pub fn mark_migrated(&self) {

@@ -58,7 +58,15 @@ impl Counters {
 
     /// A model may invent names: those are one series, not as many as it likes.
     pub fn count_tool(&self, tool: &str, failed: bool) {
-        const KNOWN: [&str; 5] = ["add_task", "list_tasks", "complete_task", "delete_task", "update_task"];
+        const KNOWN: [&str; 7] = [
+            "add_task",
+            "list_tasks",
+            "complete_task",
+            "delete_task",
+            "update_task",
+            "restore_task",
+            "reopen_task",
+        ];
         let tool = KNOWN.iter().find(|known| **known == tool).map_or("unknown", |known| known);
         let outcome = if failed { "error" } else { "ok" };
         self.tools.get_or_create(&ToolCall { tool: tool.to_owned(), outcome }).inc();

@@ -6,6 +6,7 @@
 
 mod follower;
 pub mod model;
+pub mod own_tools;
 pub mod provider;
 pub mod rules;
 mod turn;
@@ -31,7 +32,7 @@ use crate::app::{App, AppState};
 use crate::auth::Session;
 use crate::error::{ApiError, Result};
 use follower::{Follower, Progress};
-use provider::{Call, State, Waiting};
+use provider::{Call, Reply, State, Waiting};
 
 const HISTORY_WINDOW: i64 = 20;
 const HISTORY_SHOWN: i64 = 50;
@@ -141,12 +142,13 @@ async fn answer_and_store(app: &App, begun: &Begun, follower: &Follower) -> Resu
         tracing::error!(error = service::log::chain(&error), "the assistant failed");
         ApiError::Assistant
     })?;
-    let state = State { calls, waiting: reply.waiting, subject: reply.subject };
+    let Reply { text, waiting, subject, is_undo } = reply;
+    let state = State { calls, waiting, subject, is_undo };
     let stored = serde_json::to_string(&state).unwrap_or_else(|_| "{}".to_owned());
     let (user, conversation) = (&begun.user, begun.conversation);
-    app.store.add_message(user, conversation, Role::Assistant, &reply.text, &stored).await?;
+    app.store.add_message(user, conversation, Role::Assistant, &text, &stored).await?;
     let State { calls, waiting, .. } = state;
-    Ok(ChatResponse { conversation_id: conversation, response: reply.text, tool_calls: calls, waiting })
+    Ok(ChatResponse { conversation_id: conversation, response: text, tool_calls: calls, waiting })
 }
 
 fn streamed(conversation: i64, reports: mpsc::Receiver<Progress>) -> Response {

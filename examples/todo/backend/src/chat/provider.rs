@@ -28,8 +28,41 @@ pub struct Call {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Waiting {
-    ConfirmDelete { id: i64, title: String },
-    Choose { action: Action, ids: Vec<i64> },
+    ConfirmDelete {
+        id: i64,
+        title: String,
+        /// Further tasks that the same answer is about.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        also: Vec<Named>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_undo: bool,
+    },
+    Choose {
+        action: Action,
+        ids: Vec<i64>,
+    },
+    /// The title of a new task, or the new one of task `id`.
+    Title {
+        id: Option<i64>,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    pub id: i64,
+    pub title: String,
+}
+
+impl Waiting {
+    /// Whether it asks if task `id` may be deleted.
+    pub fn asks_to_delete(&self, wanted: i64) -> bool {
+        match self {
+            Self::ConfirmDelete { id, also, .. } => {
+                *id == wanted || also.iter().any(|task| task.id == wanted)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// What is to be done with a task once it is known which one.
@@ -37,6 +70,7 @@ pub enum Waiting {
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Action {
     Complete,
+    Reopen,
     Delete,
     Rename { title: String },
 }
@@ -49,9 +83,13 @@ pub struct State {
     pub waiting: Option<Waiting>,
     /// The task talked about last: what "it" means.
     pub subject: Option<i64>,
+    /// The calls took back earlier ones.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_undo: bool,
 }
 
 /// One user message and all that is known when answering it.
+#[derive(Clone, Copy)]
 pub struct Turn<'a> {
     pub message: &'a str,
     /// What was said before, oldest first.
@@ -80,6 +118,7 @@ pub struct Reply {
     pub text: String,
     pub waiting: Option<Waiting>,
     pub subject: Option<i64>,
+    pub is_undo: bool,
 }
 
 #[derive(Debug, thiserror::Error)]

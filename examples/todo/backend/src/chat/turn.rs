@@ -15,7 +15,8 @@ use tokio::time::Instant;
 
 use super::Begun;
 use super::follower::Follower;
-use super::provider::{self, Call, Provider, Reply, State, Step, Turn, Waiting, Wish};
+use super::own_tools;
+use super::provider::{self, Call, Named, Provider, Reply, State, Step, Turn, Wish};
 use super::rules::{self, Rules};
 use crate::app::AppState;
 
@@ -126,15 +127,13 @@ impl Acting<'_> {
     }
 
     fn is_affirmed(&self, arguments: &JsonObject) -> bool {
-        let asked = match &self.state.waiting {
-            Some(Waiting::ConfirmDelete { id, .. }) => Some(*id),
-            _ => None,
-        };
-        asked.is_some() && asked == task_id(arguments) && rules::affirms(&self.begun.message)
+        let id = arguments.get("task_id").and_then(own_tools::task_number);
+        let asked = self.state.waiting.as_ref().zip(id).is_some_and(|(asked, id)| asked.asks_to_delete(id));
+        asked && rules::affirms(&self.begun.message)
     }
 
     async fn ask_first(&mut self, arguments: JsonObject) -> Result<Option<Reply>, Error> {
-        let Some(id) = task_id(&arguments) else {
+        let Some(id) = arguments.get("task_id").and_then(own_tools::task_number) else {
             self.refuse("delete_task".to_owned(), arguments, "INVALID_REQUEST", "task_id is not a number");
             return Ok(None);
         };
@@ -146,7 +145,7 @@ impl Acting<'_> {
             }
         };
         match title {
-            Some(title) => Ok(Some(rules::ask_before_deleting(id, &title))),
+            Some(title) => Ok(Some(rules::ask_before_deleting(Named { id, title }, Vec::new()))),
             None => {
                 let message = "there is no such task";
                 self.refuse("delete_task".to_owned(), arguments, "TASK_NOT_FOUND", message);
@@ -156,6 +155,11 @@ impl Acting<'_> {
     }
 
     async fn call(&mut self, tool: String, arguments: JsonObject) -> Result<(), Error> {
+        if own_tools::has(&tool) {
+            let call = own_tools::call(&self.app.store, &self.begun.user, tool, arguments).await;
+            self.note(call);
+            return Ok(());
+        }
         let outcome = self.session.call(tool.clone(), arguments.clone()).await?;
         let (result, failed) = (outcome.result, outcome.failed);
         self.note(Call { tool, arguments: Value::Object(arguments), result, failed });
@@ -172,12 +176,6 @@ impl Acting<'_> {
         self.follower.tool(call.clone());
         self.calls.push(call);
     }
-}
-
-/// Models write numbers as text at times.
-fn task_id(arguments: &JsonObject) -> Option<i64> {
-    let id = arguments.get("task_id")?;
-    id.as_i64().or_else(|| id.as_str()?.parse().ok())
 }
 
 fn title_of(calls: &[Call], id: i64) -> Option<String> {

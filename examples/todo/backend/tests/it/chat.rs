@@ -11,6 +11,7 @@ on_both!(
     a_foreign_conversation_does_not_exist,
     the_eleventh_message_of_a_minute_is_told_to_wait,
     a_reply_can_be_followed_as_it_comes,
+    what_the_chat_did_is_taken_back_in_words,
 );
 
 async fn a_conversation_changes_the_list(world: World) {
@@ -90,4 +91,29 @@ async fn a_reply_can_be_followed_as_it_comes(world: World) {
     let refused =
         world.client.stream(Method::POST, &url, Some(&ada.token), "text/event-stream", Some(&empty));
     assert_eq!(refused.await.unwrap().status, 422, "what is refused is an ordinary answer");
+}
+
+async fn what_the_chat_did_is_taken_back_in_words(world: World) {
+    let ada = world.person().await;
+    let added = world.say(&ada, None, "add tasks: milk, eggs and bread").await;
+    let conversation = added["conversation_id"].as_i64();
+    let say = async |message| world.say(&ada, conversation, message).await;
+    let all = ["Milk", "Eggs", "Bread"];
+    assert_eq!(world.titles(&ada).await, all, "{added}");
+    let asked = say("delete tasks 1 and 3").await;
+    assert_eq!(asked["waiting"]["also"], json!([{ "id": 3, "title": "Bread" }]), "{asked}");
+    assert_eq!(world.titles(&ada).await, all);
+    say("yes").await;
+    assert_eq!(world.titles(&ada).await, ["Eggs"]);
+    let undone = say("bring that back").await;
+    assert_eq!(undone["tool_calls"][0]["tool"], "restore_task", "{undone}");
+    say("undo").await;
+    assert_eq!(world.titles(&ada).await, all);
+    say("mark the eggs as done and rename task 1 to oat milk").await;
+    assert_eq!(world.titles(&ada).await, ["Oat milk", "Eggs", "Bread"]);
+    say("undo").await;
+    say("undo that").await;
+    let (_, pending) = world.own(&ada, Method::GET, "/tasks?status=pending", Value::Null).await;
+    assert_eq!(pending.as_array().unwrap().len(), 3, "{pending}");
+    assert_eq!(world.titles(&ada).await, all);
 }

@@ -1,11 +1,16 @@
 //! The default assistant: rules, no model, no network, the same answer every time.
 //!
-//! A message becomes an [`Intent`](parse::Intent) in `parse`, words for a task become one of the listed
-//! tasks in `resolve`, and `decide` here chooses the next step. Invariant: `delete_task` is called only for
-//! the task named in a question that the previous message asked and this one affirms.
+//! A message becomes [`Intent`](parse::Intent)s in `parse`, words for a task become one of the listed tasks in
+//! `resolve`, and `decide` here chooses the next step; what is done with tasks is in `acting`, what takes it back in
+//! `undo`. Invariant: `delete_task` is called only for the tasks named in a question that the previous message asked and
+//! this one affirms.
 
+mod acting;
 mod parse;
 mod resolve;
+mod sentence;
+mod targets;
+mod undo;
 mod vocabulary;
 mod words;
 
@@ -17,15 +22,13 @@ mod tests;
 use mcp_client::JsonObject;
 use serde_json::{Value, json};
 
-use self::parse::{Intent, Status, Target};
-use self::resolve::{Found, Listed};
+use self::parse::{Intent, Target};
 use super::follower::Follower;
-use super::provider::{Action, Call, Error, Provider, Reply, State, Step, Thinking, Turn, Waiting, Wish};
+use super::provider::{Action, Error, Named, Provider, Reply, State, Step, Thinking, Turn, Waiting, Wish};
 
 const HELP: &str = "I keep your todo list. Try \u{201c}add a task to buy groceries\u{201d}, \
-    \u{201c}what's pending?\u{201d}, \u{201c}mark task 1 as complete\u{201d}, \u{201c}rename task 1 to \u{2026}\u{201d} \
-    or \u{201c}delete the last task\u{201d}.";
-const SHOWN_MAX: usize = 20;
+    \u{201c}what's pending?\u{201d}, \u{201c}mark task 1 as complete\u{201d}, \u{201c}rename task 1 to \u{2026}\u{201d}, \
+    \u{201c}delete the last task\u{201d} or \u{201c}undo that\u{201d}.";
 
 pub struct Rules;
 
@@ -45,64 +48,108 @@ impl Provider for Rules {
 
 /// Whether `message` says yes to the question whether to delete.
 pub fn affirms(message: &str) -> bool {
-    // "Delete it" is a request as well, where nothing was asked.
-    matches!(parse::parse(message), Intent::Yes | Intent::Delete { target: Target::It })
+    is_yes(&parse::parse_one(message))
+}
+
+/// "Delete it" is a request as well, where nothing was asked.
+fn is_yes(intent: &Intent) -> bool {
+    match intent {
+        Intent::Yes => true,
+        Intent::Delete { targets } => targets[..] == [Target::It],
+        _ => false,
+    }
 }
 
 /// Whether `message` answers the question that `state` waits with, so that no model has to interpret it.
 pub fn settles(message: &str, state: &State) -> bool {
-    let intent = parse::parse(message);
+    let intent = parse::parse_one(message);
     match &state.waiting {
         None => false,
-        Some(Waiting::ConfirmDelete { .. }) => affirms(message) || intent == Intent::No,
-        Some(Waiting::Choose { .. }) => matches!(intent, Intent::No | Intent::Choice { .. }),
-    }
-}
-
-/// The question that has to be affirmed before a task is deleted.
-pub fn ask_before_deleting(id: i64, title: &str) -> Reply {
-    Reply {
-        text: format!("Shall I delete task {id}, \u{201c}{title}\u{201d}? Answer yes or no."),
-        waiting: Some(Waiting::ConfirmDelete { id, title: title.to_owned() }),
-        subject: Some(id),
-    }
-}
-
-/// The next step of a turn. Pure.
-pub fn decide(turn: &Turn<'_>) -> Result<Step, Error> {
-    let waiting = turn.state.waiting.as_ref();
-    match parse::parse(turn.message) {
-        Intent::Yes => confirm(turn, waiting),
-        Intent::Delete { target: Target::It } if matches!(waiting, Some(Waiting::ConfirmDelete { .. })) => {
-            confirm(turn, waiting)
+        Some(Waiting::ConfirmDelete { .. }) => is_yes(&intent) || intent == Intent::No,
+        Some(Waiting::Choose { .. } | Waiting::Title { .. }) => {
+            matches!(intent, Intent::No | Intent::Choice { .. })
         }
+    }
+}
+
+/// The question that has to be affirmed before tasks are deleted.
+pub fn ask_before_deleting(first: Named, also: Vec<Named>) -> Reply {
+    let Named { id, title } = first;
+    let text = match also.len() {
+        0 => format!("Shall I delete task {id}, \u{201c}{title}\u{201d}? Answer yes or no."),
+        more => {
+            let lines = also.iter().map(|task| format!("\n{}. {}", task.id, task.title));
+            let lines: String = std::iter::once(format!("\n{id}. {title}")).chain(lines).collect();
+            format!("Shall I delete these {} tasks? Answer yes or no.{lines}", more + 1)
+        }
+    };
+    let subject = also.is_empty().then_some(id);
+    let waiting = Some(Waiting::ConfirmDelete { id, title, also, is_undo: false });
+    Reply { text, waiting, subject, is_undo: false }
+}
+
+/// The next step of a turn: of its first request that is not done yet. Pure.
+pub fn decide(turn: &Turn<'_>) -> Result<Step, Error> {
+    let intents = parse::parse(turn.message);
+    let (mut done, mut texts) = (0, Vec::new());
+    let mut state = turn.state.clone();
+    let mut last = Reply::default();
+    for (at, intent) in intents.iter().enumerate() {
+        let mut used = 0;
+        let reply = loop {
+            let part = Turn { state: &state, calls: &turn.calls[done..done + used], ..*turn };
+            match answer(&part, intent)? {
+                Step::Say(reply) => break reply,
+                Step::Call(wishes) if turn.calls.len() < done + used + wishes.len() => {
+                    return Ok(Step::Call(wishes));
+                }
+                Step::Call(wishes) => used += wishes.len(),
+            }
+        };
+        done += used;
+        texts.push(reply.text.clone());
+        // A question is only understood when it is the last thing said.
+        let is_question = reply.waiting.is_some();
+        state = State { waiting: None, subject: reply.subject.or(state.subject), ..state };
+        last = reply;
+        if is_question && at + 1 < intents.len() {
+            texts.push("Tell me the rest again after that.".to_owned());
+            break;
+        }
+    }
+    Ok(Step::Say(Reply { text: texts.join("\n\n"), ..last }))
+}
+
+fn answer(turn: &Turn<'_>, intent: &Intent) -> Result<Step, Error> {
+    let waiting = turn.state.waiting.as_ref();
+    let is_asked = matches!(waiting, Some(Waiting::ConfirmDelete { .. }));
+    match intent {
+        intent if is_yes(intent) && (is_asked || *intent == Intent::Yes) => confirm(turn, waiting),
         Intent::No => {
             Ok(say(if waiting.is_some() { "All right, nothing was changed." } else { "All right." }))
         }
         Intent::Hello => Ok(say(&format!("Hello! {HELP}"))),
         Intent::Thanks => Ok(say("You're welcome.")),
         Intent::Help => Ok(say(HELP)),
-        Intent::Add { title } if title.is_empty() => {
-            Ok(say("What should the task say? For example: \u{201c}add a task to buy groceries\u{201d}."))
-        }
-        Intent::Add { title } => add(turn, &title),
-        Intent::List { status } => list(turn, status),
-        Intent::Complete { target } => act(turn, &[(target, Action::Complete)]),
-        Intent::Delete { target } => act(turn, &[(target, Action::Delete)]),
-        Intent::Rename { options } if options.is_empty() => {
-            Ok(say("What should the new title be? For example: \u{201c}rename task 1 to call mom\u{201d}."))
-        }
-        Intent::Rename { options } => {
-            let options: Vec<_> =
-                options.into_iter().map(|(target, title)| (target, Action::Rename { title })).collect();
-            act(turn, &options)
-        }
-        Intent::Reopen => {
-            Ok(say("I can't reopen tasks, but the box in front of the task can: click it again."))
-        }
-        Intent::Choice { target } => choose(turn, waiting, target),
-        Intent::Unknown => Ok(say(&format!("I did not understand that. {HELP}"))),
+        Intent::Add { titles } => acting::add(turn, titles),
+        Intent::List { status } => acting::list(turn, *status),
+        Intent::Complete { targets } => acting::act(turn, targets, &Action::Complete),
+        Intent::Reopen { targets } => acting::act(turn, targets, &Action::Reopen),
+        Intent::Delete { targets } => acting::act(turn, targets, &Action::Delete),
+        Intent::Rename { target, options } => acting::rename(turn, target, options),
+        Intent::Undo => undo::last(turn),
+        Intent::Restore { target } => undo::deleted(turn, target),
+        Intent::Choice { targets } => choose(turn, waiting, targets),
+        Intent::TooMuch => Ok(say("That is a lot at once. Please tell me one or two things at a time.")),
+        Intent::Yes | Intent::Unknown => match waiting {
+            Some(Waiting::Title { id }) if !turn.message.trim().is_empty() => titled(turn, *id),
+            _ => Ok(say(&not_understood())),
+        },
     }
+}
+
+fn not_understood() -> String {
+    format!("I did not understand that. {HELP}")
 }
 
 fn say(text: &str) -> Step {
@@ -110,178 +157,83 @@ fn say(text: &str) -> Step {
 }
 
 fn about(subject: i64, text: String) -> Step {
-    Step::Say(Reply { text, subject: Some(subject), waiting: None })
+    Step::Say(Reply { text, subject: Some(subject), ..Reply::default() })
 }
 
-fn call(tool: &'static str, arguments: Value) -> Step {
+fn ask(text: &str, waiting: Waiting) -> Step {
+    Step::Say(Reply { text: text.to_owned(), waiting: Some(waiting), ..Reply::default() })
+}
+
+fn wish(tool: &'static str, arguments: Value) -> Wish {
     let arguments = match arguments {
         Value::Object(map) => map,
         _ => JsonObject::new(),
     };
-    Step::Call(vec![Wish { tool: tool.to_owned(), arguments }])
+    Wish { tool: tool.to_owned(), arguments }
 }
 
-fn add(turn: &Turn<'_>, title: &str) -> Result<Step, Error> {
-    let Some(done) = turn.calls.first() else { return Ok(call("add_task", json!({ "title": title }))) };
-    match outcome(done)? {
-        Outcome::Refused(text) => Ok(say(&text)),
-        Outcome::Done { id, title } => {
-            Ok(about(id, format!("I added \u{201c}{title}\u{201d} to your list as task {id}.")))
-        }
-    }
-}
-
-fn list(turn: &Turn<'_>, status: Status) -> Result<Step, Error> {
-    let Some(done) = turn.calls.first() else {
-        return Ok(call("list_tasks", json!({ "status": status.name() })));
-    };
-    let tasks = resolve::listed(done).ok_or(Error::Tool)?;
-    if tasks.is_empty() {
-        return Ok(say(match status {
-            Status::All => "Your list is empty. Tell me what to remember.",
-            Status::Pending => "Nothing is pending. Well done!",
-            Status::Completed => "You have not completed any task yet.",
-        }));
-    }
-    let heading = match status {
-        Status::All => format!("You have {}:", tasks_counted(tasks.len(), "")),
-        Status::Pending => format!("You have {}:", tasks_counted(tasks.len(), "pending ")),
-        Status::Completed => format!("You have completed {}:", tasks_counted(tasks.len(), "")),
-    };
-    Ok(say(&format!("{heading}\n{}", lines(&tasks))))
-}
-
-fn tasks_counted(count: usize, kind: &str) -> String {
-    format!("{count} {kind}{}", if count == 1 { "task" } else { "tasks" })
-}
-
-fn lines(tasks: &[Listed]) -> String {
-    let mut lines: Vec<String> = tasks.iter().take(SHOWN_MAX).map(Listed::line).collect();
-    if tasks.len() > SHOWN_MAX {
-        lines.push(format!("\u{2026} and {} more", tasks.len() - SHOWN_MAX));
-    }
-    lines.join("\n")
-}
-
-/// Finds the task, then acts on it. `options` are readings of one sentence; the first that fits wins.
-fn act(turn: &Turn<'_>, options: &[(Target, Action)]) -> Result<Step, Error> {
-    let Some((first, first_action)) = options.first() else { return Ok(say(HELP)) };
-    match first {
-        Target::Nothing => return Ok(say("Which task do you mean? Tell me its number or its title.")),
-        Target::Everything => return Ok(say("I change one task at a time. Which one should it be?")),
-        _ => {}
-    }
-    let Some(list) = turn.calls.first() else { return Ok(call("list_tasks", json!({ "status": "all" }))) };
-    let tasks = resolve::listed(list).ok_or(Error::Tool)?;
-    if let Some(done) = turn.calls.get(1) {
-        return finished(done, first_action);
-    }
-    let subject = turn.state.subject;
-    let readings = options.iter().map(|(target, action)| (resolve::find(&tasks, target, subject), action));
-    let mut readings: Vec<(Found, &Action)> = readings.collect();
-    let best = readings.iter().position(|(found, _)| matches!(found, Found::One(_))).unwrap_or(0);
-    match readings.swap_remove(best) {
-        (Found::One(task), action) => Ok(start(&task, action)),
-        (Found::Many(candidates), action) => Ok(ask_which(&candidates, action)),
-        (Found::None, _) => Ok(say(&not_found(&tasks, first))),
-    }
-}
-
-fn start(task: &Listed, action: &Action) -> Step {
-    match action {
-        Action::Complete if task.completed => {
-            about(task.id, format!("\u{201c}{}\u{201d} is already completed.", task.title))
-        }
-        Action::Complete => call("complete_task", json!({ "task_id": task.id })),
-        Action::Rename { title } => call("update_task", json!({ "task_id": task.id, "title": title })),
-        Action::Delete => Step::Say(ask_before_deleting(task.id, &task.title)),
-    }
-}
-
-fn finished(done: &Call, action: &Action) -> Result<Step, Error> {
-    match (outcome(done)?, action) {
-        (Outcome::Refused(text), _) => Ok(say(&text)),
-        (Outcome::Done { id, title }, Action::Complete) => {
-            Ok(about(id, format!("Done: \u{201c}{title}\u{201d} is completed.")))
-        }
-        (Outcome::Done { id, title }, Action::Rename { .. }) => {
-            Ok(about(id, format!("Task {id} is now \u{201c}{title}\u{201d}.")))
-        }
-        (Outcome::Done { title, .. }, Action::Delete) => {
-            Ok(say(&format!("I deleted \u{201c}{title}\u{201d}.")))
-        }
-    }
-}
-
-fn ask_which(candidates: &[Listed], action: &Action) -> Step {
-    let ids = candidates.iter().map(|task| task.id).collect();
-    let text = format!("Several tasks fit. Which one do you mean?\n{}", lines(candidates));
-    Step::Say(Reply { text, waiting: Some(Waiting::Choose { action: action.clone(), ids }), subject: None })
-}
-
-fn not_found(tasks: &[Listed], target: &Target) -> String {
-    let wanted = match target {
-        Target::Id(id) => format!("There is no task {id}."),
-        Target::Title(text) => format!("I found no task like \u{201c}{text}\u{201d}."),
-        _ => "I found no such task.".to_owned(),
-    };
-    match tasks.is_empty() {
-        true => format!("{wanted} Your list is empty."),
-        false => format!("{wanted} These are yours:\n{}", lines(tasks)),
-    }
+fn call(tool: &'static str, arguments: Value) -> Step {
+    Step::Call(vec![wish(tool, arguments)])
 }
 
 fn confirm(turn: &Turn<'_>, waiting: Option<&Waiting>) -> Result<Step, Error> {
-    match (waiting, turn.calls.first()) {
-        (Some(Waiting::ConfirmDelete { id, .. }), None) => Ok(call("delete_task", json!({ "task_id": id }))),
-        (Some(Waiting::ConfirmDelete { .. }), Some(done)) => finished(done, &Action::Delete),
-        (Some(Waiting::Choose { .. }), _) => Ok(Step::Say(Reply {
-            text: "Which one? Tell me its number.".to_owned(),
-            waiting: waiting.cloned(),
-            subject: None,
-        })),
-        (None, _) => Ok(say("There is nothing to confirm right now.")),
+    match waiting {
+        Some(Waiting::ConfirmDelete { id, also, is_undo, .. }) => {
+            let ids = std::iter::once(*id).chain(also.iter().map(|task| task.id));
+            if turn.calls.is_empty() {
+                return Ok(Step::Call(ids.map(|id| wish("delete_task", json!({ "task_id": id }))).collect()));
+            }
+            let text = acting::told(turn.calls, &Action::Delete)?;
+            Ok(Step::Say(Reply { text, is_undo: *is_undo, ..Reply::default() }))
+        }
+        Some(Waiting::Choose { .. }) => Ok(ask_again("Which one? Tell me its number.", waiting)),
+        Some(Waiting::Title { .. }) => Ok(ask_again("What should it say?", waiting)),
+        None => Ok(say("There is nothing to confirm right now.")),
     }
 }
 
-/// A bare "3", "the second one" or a title: an answer to "which one?", and nothing otherwise.
-fn choose(turn: &Turn<'_>, waiting: Option<&Waiting>, target: Target) -> Result<Step, Error> {
-    let Some(Waiting::Choose { action, ids }) = waiting else {
-        return Ok(say(&format!("I did not understand that. {HELP}")));
+fn ask_again(text: &str, waiting: Option<&Waiting>) -> Step {
+    Step::Say(Reply { text: text.to_owned(), waiting: waiting.cloned(), ..Reply::default() })
+}
+
+/// A bare "3", "the second one" or a title: an answer to a question, and nothing otherwise.
+fn choose(turn: &Turn<'_>, waiting: Option<&Waiting>, targets: &[Target]) -> Result<Step, Error> {
+    let (action, ids) = match waiting {
+        Some(Waiting::Choose { action, ids }) => (action, ids),
+        Some(Waiting::Title { id }) => return titled(turn, *id),
+        _ => return Ok(say(&not_understood())),
     };
-    let target = match target {
-        Target::Nth(n) => ids.get(n.saturating_sub(1)).map_or(Target::Nth(n), |id| Target::Id(*id)),
-        Target::Last => ids.last().map_or(Target::Last, |id| Target::Id(*id)),
-        other => other,
+    let chosen = |target: &Target| match target {
+        Target::Nth(n) => {
+            n.checked_sub(1).and_then(|at| ids.get(at)).map_or(target.clone(), |id| Target::Id(*id))
+        }
+        Target::FromEnd(n) => n
+            .checked_sub(1)
+            .and_then(|at| ids.iter().rev().nth(at))
+            .map_or(target.clone(), |id| Target::Id(*id)),
+        other => other.clone(),
     };
-    match target {
-        Target::Id(id) if !ids.contains(&id) => Ok(Step::Say(Reply {
-            text: "That is none of these. Tell me one of their numbers.".to_owned(),
-            waiting: waiting.cloned(),
-            subject: None,
-        })),
-        target => act(turn, &[(target, action.clone())]),
+    let targets: Vec<Target> = match targets.contains(&Target::Everything) {
+        true => ids.iter().map(|id| Target::Id(*id)).collect(),
+        false => targets.iter().map(chosen).collect(),
+    };
+    if targets.iter().any(|target| matches!(target, Target::Id(id) if !ids.contains(id))) {
+        return Ok(ask_again("That is none of these. Tell me one of their numbers.", waiting));
+    }
+    match action {
+        Action::Rename { title } => {
+            let options: Vec<_> = targets.into_iter().take(1).map(|target| (target, title.clone())).collect();
+            acting::rename(turn, &Target::Nothing, &options)
+        }
+        action => acting::act(turn, &targets, action),
     }
 }
 
-enum Outcome {
-    Done { id: i64, title: String },
-    Refused(String),
-}
-
-/// Reads a tool's answer. A tool that could not work at all ends the turn.
-fn outcome(call: &Call) -> Result<Outcome, Error> {
-    let result = &call.result;
-    if !call.failed {
-        let id = result["task_id"].as_i64().ok_or(Error::Tool)?;
-        return Ok(Outcome::Done { id, title: result["title"].as_str().unwrap_or_default().to_owned() });
-    }
-    match result["code"].as_str() {
-        Some("TASK_NOT_FOUND") => Ok(Outcome::Refused("That task does not exist any more.".to_owned())),
-        Some("INVALID_TITLE" | "INVALID_REQUEST") => Ok(Outcome::Refused(format!(
-            "That does not work: {}.",
-            result["message"].as_str().unwrap_or("invalid")
-        ))),
-        _ => Err(Error::Tool),
+/// The whole message is the title that was asked for.
+fn titled(turn: &Turn<'_>, id: Option<i64>) -> Result<Step, Error> {
+    let title = targets::capitalised(turn.message.trim().trim_end_matches('.'));
+    match id {
+        None => acting::add(turn, &[title]),
+        Some(id) => acting::rename(turn, &Target::Id(id), &[(Target::Id(id), title)]),
     }
 }

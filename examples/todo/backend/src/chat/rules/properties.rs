@@ -3,7 +3,7 @@
 use mcp_client::JsonObject;
 use serde_json::{Value, json};
 
-use super::super::provider::{Action, Call, State, Step, Turn, Waiting};
+use super::super::provider::{Action, Call, Named, State, Step, Turn, Waiting};
 use super::{affirms, decide};
 
 const TRIES: u64 = 5_000;
@@ -74,6 +74,18 @@ const WORDS: &[&str] = &[
     "compelte",
     "do",
     "pending",
+    "undo",
+    "restore",
+    "back",
+    "bring",
+    "reopen",
+    "and",
+    "then",
+    "1-3",
+    "clear",
+    "tasks:",
+    ",",
+    ".",
     "what's",
     "is",
     "\n",
@@ -97,7 +109,12 @@ impl Dice {
 
     fn state(&mut self) -> State {
         let waiting = match self.below(4) {
-            0 => Some(Waiting::ConfirmDelete { id: 3, title: "Team meeting".to_owned() }),
+            0 => Some(Waiting::ConfirmDelete {
+                id: 3,
+                title: "Team meeting".to_owned(),
+                also: vec![Named { id: 8, title: "yes".to_owned() }],
+                is_undo: false,
+            }),
             1 => Some(Waiting::Choose { action: Action::Delete, ids: vec![1, 2] }),
             2 => Some(Waiting::Choose { action: Action::Complete, ids: vec![1, 2] }),
             _ => None,
@@ -148,21 +165,28 @@ fn every_turn(check: impl Fn(&str, &State, &[Call])) {
 fn nothing_is_deleted_but_what_was_asked_about_and_affirmed() {
     every_turn(|message, state, calls| {
         for call in calls.iter().filter(|call| call.tool == "delete_task") {
-            let asked = matches!(state.waiting, Some(Waiting::ConfirmDelete { id, .. }) if call.arguments["task_id"] == id);
+            let id = call.arguments["task_id"].as_i64().unwrap();
+            let asked = state.waiting.as_ref().is_some_and(|waiting| waiting.asks_to_delete(id));
             assert!(asked && affirms(message), "`{message}` with {state:?} deleted {call:?}");
         }
     });
 }
 
 #[test]
-fn only_tasks_on_the_users_list_are_touched_one_at_a_time_and_no_user_is_named() {
+fn only_tasks_on_the_users_list_are_touched_each_once_and_no_user_is_named() {
     every_turn(|message, state, calls| {
         let changing: Vec<&Call> = calls.iter().filter(|call| call.tool != "list_tasks").collect();
-        assert!(changing.len() <= 1, "`{message}` with {state:?}: {changing:?}");
+        let mut seen: Vec<&&Call> = changing.iter().filter(|call| call.tool != "add_task").collect();
+        seen.dedup();
+        assert!(
+            changing.len() <= 15 && seen.len() <= TASKS.len(),
+            "`{message}` with {state:?}: {changing:?}"
+        );
         for call in calls {
             let arguments = call.arguments.as_object().unwrap();
             assert!(!arguments.contains_key("user_id"), "{call:?}");
-            if let Some(id) = arguments.get("task_id") {
+            // What is brought back is on no list; the store knows whose it is.
+            if let Some(id) = arguments.get("task_id").filter(|_| call.tool != "restore_task") {
                 assert!(TASKS.iter().any(|task| id == task.0), "`{message}` with {state:?}: {call:?}");
             }
         }

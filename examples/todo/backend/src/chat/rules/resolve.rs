@@ -41,22 +41,28 @@ pub fn listed(call: &Call) -> Option<Vec<Listed>> {
 }
 
 /// The task(s) that `target` can mean. `subject` is the task talked about last.
-pub fn find(tasks: &[Listed], target: &Target, subject: Option<i64>) -> Found {
+///
+/// Among several that fit a title, those that are `likely` win.
+pub fn find(
+    tasks: &[Listed],
+    target: &Target,
+    subject: Option<i64>,
+    likely: impl Fn(&Listed) -> bool,
+) -> Found {
     let by_id = |id: i64| tasks.iter().find(|task| task.id == id);
     let one = match target {
         Target::Id(id) => by_id(*id),
         Target::Nth(n) => n.checked_sub(1).and_then(|index| tasks.get(index)),
-        Target::Last => tasks.last(),
+        Target::FromEnd(n) => n.checked_sub(1).and_then(|index| tasks.iter().rev().nth(index)),
         Target::It => subject.and_then(by_id),
-        Target::Title(text) => return by_title(tasks, text),
-        Target::Nothing | Target::Everything => None,
+        Target::Title(text) => return by_title(tasks, text, likely),
+        Target::Nothing | Target::Everything | Target::EverythingCompleted => None,
     };
     one.cloned().map_or(Found::None, Found::One)
 }
 
 /// The same title, else titles that contain all the words, else titles whose words are a typo away.
-/// Pending tasks win over completed ones.
-fn by_title(tasks: &[Listed], text: &str) -> Found {
+fn by_title(tasks: &[Listed], text: &str, likely: impl Fn(&Listed) -> bool) -> Found {
     let wanted: Vec<String> = words(text).into_iter().map(|word| word.lower).collect();
     if wanted.is_empty() {
         return Found::None;
@@ -69,8 +75,8 @@ fn by_title(tasks: &[Listed], text: &str) -> Found {
     ];
     for fits in rules {
         let fitting: Vec<Listed> = tasks.iter().filter(|task| fits(task)).cloned().collect();
-        let pending: Vec<Listed> = fitting.iter().filter(|task| !task.completed).cloned().collect();
-        let best = if pending.is_empty() { fitting } else { pending };
+        let likelier: Vec<Listed> = fitting.iter().filter(|task| likely(task)).cloned().collect();
+        let best = if likelier.is_empty() { fitting } else { likelier };
         match best.len() {
             0 => {}
             1 => return best.into_iter().next().map_or(Found::None, Found::One),

@@ -1,5 +1,7 @@
 //! A sentence as words that remember where they came from, and when two words are a typo apart. Pure.
 
+use super::vocabulary::{NOUNS, Phrases};
+
 /// A word in lower case without the punctuation around it, and its place in the original text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
@@ -17,7 +19,11 @@ pub fn words(text: &str) -> Vec<Word> {
     for piece in text.split_whitespace() {
         let at = piece.as_ptr() as usize - text.as_ptr() as usize;
         let is_edge = |c: char| !c.is_alphanumeric() && c != '#';
-        let core = piece.trim_matches(is_edge);
+        let mut core = piece.trim_matches(is_edge);
+        // A number below nothing is not the number above it.
+        if core.starts_with(|c: char| c.is_ascii_digit()) && piece.starts_with('-') {
+            core = &piece[..core.len() + 1];
+        }
         if core.is_empty() {
             continue;
         }
@@ -25,6 +31,31 @@ pub fn words(text: &str) -> Vec<Word> {
         found.push(Word { lower, start: at, end: at + piece.len(), colon: piece.ends_with(':') });
     }
     found
+}
+
+pub fn lower(words: &[Word]) -> String {
+    words.iter().map(|word| word.lower.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+pub fn strip_start<'a>(words: &'a [Word], phrase: &str) -> Option<&'a [Word]> {
+    let count = phrase.split(' ').count();
+    let fits =
+        words.len() >= count && phrase.split(' ').zip(words).all(|(wanted, word)| word.lower == wanted);
+    fits.then(|| &words[count..])
+}
+
+pub fn strip_end<'a>(words: &'a [Word], phrase: &str) -> Option<&'a [Word]> {
+    let start = words.len().checked_sub(phrase.split(' ').count())?;
+    strip_start(&words[start..], phrase).map(|_| &words[..start])
+}
+
+pub fn skip<'a>(words: &'a [Word], set: &Phrases) -> &'a [Word] {
+    let count = words.iter().take_while(|word| set.contains(&word.lower)).count();
+    &words[count..]
+}
+
+pub fn is_noun(word: &Word) -> bool {
+    NOUNS.contains(&word.lower)
 }
 
 /// Equal, or one typo apart in words of four letters, two in words of eight (letters swapped count once).
