@@ -90,7 +90,7 @@ async fn tasks_added_at_once_are_numbered_without_gaps_and_each_caller_hears_of_
     let (_replica, other_base) = world.replica(&[]);
     let (ada, eve) = (world.person().await, world.person().await);
     let add = async |person: &Person, at: usize| {
-        let base = if at % 4 == 0 { &other_base } else { &world.base };
+        let base = if at.is_multiple_of(4) { &other_base } else { &world.base };
         let (url, title) = (format!("{base}/api/{}/tasks", person.id), format!("Task {at}"));
         let body = json!({ "title": title });
         let answer = world.client.send(Method::POST, &url, Some(&person.token), Some(&body)).await.unwrap();
