@@ -12,6 +12,7 @@ use store::{PoolSize, Store};
 use crate::chat::provider::{Provider, Tool};
 use crate::chat::{model, own_tools};
 use crate::metrics::Counters;
+use crate::passwords::Passwords;
 
 /// A day: long enough for a working day, short enough for a stolen token.
 const SESSION_DEFAULT_S: u64 = 24 * 3_600;
@@ -36,8 +37,7 @@ pub struct AppState {
     pub metrics: Counters,
     /// What models are told of the tools; asked for once.
     tools: tokio::sync::OnceCell<Vec<Tool>>,
-    /// Hashing is memory-hard on purpose; only so many at once, or sign-ups could exhaust the memory limit.
-    pub hashing: tokio::sync::Semaphore,
+    pub passwords: Passwords,
     /// Origins that may call the API from a browser page of another site; none by default.
     pub cors_origins: Vec<String>,
     migrated: AtomicBool,
@@ -69,7 +69,7 @@ impl AppState {
             sessions: SeenSessions::default(),
             metrics: Counters::default(),
             tools: tokio::sync::OnceCell::new(),
-            hashing: tokio::sync::Semaphore::new(4),
+            passwords: Passwords::default(),
             cors_origins: origins(optional("CORS_ORIGINS").as_deref().unwrap_or("")),
             migrated: AtomicBool::new(false),
         }))

@@ -1,12 +1,8 @@
 //! Accounts and sessions: sign up, log in, log out, who am I; and [`Session`], the extractor that every
 //! protected route takes.
 //!
-//! Passwords are hashed with Argon2id on a blocking thread, a few at a time. Logging in takes equally long
-//! whether or not the address is known, so that addresses cannot be guessed.
+//! What is done with passwords stands in [`crate::passwords`].
 
-use argon2::Argon2;
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequestParts, RawPathParams, State};
@@ -20,10 +16,6 @@ use store::{FieldError, User};
 
 use crate::app::{App, AppState};
 use crate::error::{ApiError, Result};
-
-/// Verified against when the address is unknown: the hash of a password nobody has.
-const DECOY: &str =
-    "$argon2id$v=19$m=19456,t=2,p=1$c2Vhd29ydGh5LWRlY295$hBaWJt0xTQO5MAGIQ5vC8kDiAvFJS3zNaQeUw9nNDMM";
 
 #[derive(Deserialize)]
 pub struct SignUp {
@@ -71,11 +63,7 @@ pub async fn sign_up(
 ) -> Result<(StatusCode, Json<LoggedIn>)> {
     let Json(form) = body?;
     let (name, email) = checked(&form)?;
-    let password = form.password;
-    let hash = blocking(&app, move || {
-        Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string()).ok()
-    });
-    let hash = hash.await?.ok_or(ApiError::Unavailable)?;
+    let hash = app.passwords.hash(form.password).await?;
     let id = service::request_id::random_hex(16);
     let user = app.store.add_user(&id, &email, &name, &hash).await?;
     tracing::info!(user_id = id, "signed up");
@@ -110,14 +98,10 @@ pub async fn log_in(
         Err(store::Error::NotFound) => None,
         Err(error) => return Err(error.into()),
     };
-    let hash = user.as_ref().map_or_else(|| DECOY.to_owned(), |user| user.password_hash.clone());
+    let hash = user.as_ref().map(|user| user.password_hash.clone());
     // Longer than any password we let anyone register; hashing it would only cost.
     let password: String = form.password.chars().take(256).collect();
-    let matches = blocking(&app, move || {
-        PasswordHash::new(&hash)
-            .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
-    });
-    let matches = matches.await?;
+    let matches = app.passwords.matches(password, hash).await?;
     match user {
         Some(user) if matches => {
             count(&app.metrics.logins, "ok");
@@ -155,11 +139,6 @@ fn session_for(app: &AppState, user: User) -> LoggedIn {
         expires_in: app.session_s,
         user: user.into(),
     }
-}
-
-async fn blocking<T: Send + 'static>(app: &AppState, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    let _place = app.hashing.acquire().await.map_err(|_| ApiError::Unavailable)?;
-    tokio::task::spawn_blocking(work).await.map_err(|_| ApiError::Unavailable)
 }
 
 /// A logged-in user. On routes with `{user_id}` the path must name the same user, else 403.
@@ -213,17 +192,4 @@ async fn refuse_closed(app: &AppState, token_id: &str, user_id: &str) -> Result<
     }
     app.sessions.note(token_id);
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_decoy_is_a_hash_that_costs_as_much_as_a_real_one() {
-        let decoy = PasswordHash::new(DECOY).expect("a well-formed hash");
-        let real = Argon2::default().hash_password(b"correct horse").expect("hashing works").to_string();
-        assert_eq!(real.split('$').nth(3), DECOY.split('$').nth(3));
-        assert!(Argon2::default().verify_password(b"correct horse", &decoy).is_err());
-    }
 }

@@ -14,6 +14,7 @@ mod docs;
 mod error;
 mod events;
 mod metrics;
+mod passwords;
 mod routes;
 mod tasks;
 
