@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use service::client::Client;
+use service::config::{self, Settings};
+use service::health::Health;
 use service::token::Keys;
 use store::{PoolSize, Store};
 
@@ -24,6 +26,7 @@ const CHATS_PER_MINUTE: u64 = 10;
 pub type App = Arc<AppState>;
 
 pub struct AppState {
+    pub health: Health,
     pub store: Store,
     pub keys: Keys,
     pub session_s: u64,
@@ -45,32 +48,36 @@ pub struct AppState {
 
 impl AppState {
     /// Reads every setting of section "Environment" in the README.
-    pub fn from_env() -> Result<App, crate::Error> {
-        use service::config::{database_url, optional, parsed};
+    pub fn new(settings: &Settings) -> Result<App, crate::Error> {
         let size = PoolSize {
-            min: parsed("DB_POOL_MIN", "a number", 5)?,
-            max: parsed("DB_POOL_MAX", "a number", 10)?,
+            min: settings.parsed("DB_POOL_MIN", "a number", 5)?,
+            max: settings.parsed("DB_POOL_MAX", "a number", 10)?,
         };
-        let store = Store::connect(&database_url()?, optional("REDIS_URL").as_deref(), size)?;
+        let redis_url = settings.optional("REDIS_URL")?;
+        let store = Store::connect(&settings.database_url()?, redis_url.as_deref(), size)?;
         let model_patience = Duration::from_secs(
-            parsed("MODEL_TIMEOUT_SECONDS", "a number of seconds", MODEL_PATIENCE_S)?
+            settings
+                .parsed("MODEL_TIMEOUT_SECONDS", "a number of seconds", MODEL_PATIENCE_S)?
                 .clamp(1, MODEL_PATIENCE_MAX_S),
         );
-        let minutes = parsed("ACCESS_TOKEN_EXPIRE_MINUTES", "a number of minutes", SESSION_DEFAULT_S / 60)?;
+        let minutes =
+            settings.parsed("ACCESS_TOKEN_EXPIRE_MINUTES", "a number of minutes", SESSION_DEFAULT_S / 60)?;
+        let origins_text = settings.optional("CORS_ORIGINS")?.unwrap_or_default();
         Ok(Arc::new(Self {
+            health: Health::new(crate::SERVICE, settings)?,
             store,
-            keys: Keys::from_env()?,
+            keys: Keys::from_settings(settings)?,
             session_s: minutes * 60,
-            chats_per_minute: parsed("CHAT_LIMIT_PER_MINUTE", "a number", CHATS_PER_MINUTE)?,
-            mcp_url: optional("MCP_SERVER_URL").unwrap_or_else(default_mcp_url),
+            chats_per_minute: settings.parsed("CHAT_LIMIT_PER_MINUTE", "a number", CHATS_PER_MINUTE)?,
+            mcp_url: mcp_url(settings)?,
             client: Client::new(Duration::from_secs(8)),
-            provider: model::from_env(model_patience)?,
+            provider: model::provider(settings, model_patience)?,
             model_patience,
             sessions: SeenSessions::default(),
             metrics: Counters::default(),
             tools: tokio::sync::OnceCell::new(),
             passwords: Passwords::default(),
-            cors_origins: origins(optional("CORS_ORIGINS").as_deref().unwrap_or("")),
+            cors_origins: origins(&origins_text),
             migrated: AtomicBool::new(false),
         }))
     }
@@ -94,10 +101,13 @@ impl AppState {
     }
 }
 
-/// Where compose and Kubernetes have it, or on this machine.
-fn default_mcp_url() -> String {
-    let host = if service::config::is_production() { "mcp-server" } else { "127.0.0.1" };
-    format!("http://{host}:8001/mcp")
+/// `MCP_SERVER_URL`; else where compose and Kubernetes have it, or on this machine.
+fn mcp_url(settings: &Settings) -> Result<String, config::Error> {
+    if let Some(url) = settings.optional("MCP_SERVER_URL")? {
+        return Ok(url);
+    }
+    let host = if settings.is_production()? { "mcp-server" } else { "127.0.0.1" };
+    Ok(format!("http://{host}:8001/mcp"))
 }
 
 /// A JSON array or a comma list, as different deployments write it.

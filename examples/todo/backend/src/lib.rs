@@ -20,7 +20,9 @@ mod tasks;
 
 use std::time::Duration;
 
+use service::config::Settings;
 use service::web::{self, Limits};
+use tokio::net::TcpListener;
 
 use crate::app::{App, AppState};
 
@@ -43,12 +45,21 @@ pub enum Error {
     Web(#[from] web::Error),
 }
 
-/// Serves until the process is asked to stop.
-pub async fn run() -> Result<(), Error> {
-    let app = AppState::from_env()?;
+/// Serves where the settings say until the process is asked to stop.
+pub async fn run(settings: Settings) -> Result<(), Error> {
+    let listener = web::bind(settings.listen(PORT)?).await?;
+    serve(&settings, listener, service::shutdown::requested()).await
+}
+
+/// Serves on a socket that is already bound until `stop` resolves.
+pub async fn serve(
+    settings: &Settings,
+    listener: TcpListener,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), Error> {
+    let app = AppState::new(settings)?;
     let limits = Limits::default();
-    let listen = service::config::listen(PORT)?;
-    let served = web::serve(SERVICE, listen, routes::router(app.clone(), limits), limits);
+    let served = web::serve(SERVICE, listener, routes::router(app.clone(), limits), limits, stop);
     tokio::pin!(served);
     tokio::select! {
         outcome = &mut served => return Ok(outcome?),

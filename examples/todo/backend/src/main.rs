@@ -4,5 +4,5 @@ use std::process::ExitCode;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    service::start::start(backend::SERVICE, backend::PORT, backend::run()).await
+    service::start::start(backend::SERVICE, backend::PORT, backend::run).await
 }

@@ -12,14 +12,16 @@ use service::web::{self, Limits};
 
 use crate::app::App;
 use crate::error::ApiError;
-use crate::{SERVICE, auth, chat, docs, events, tasks};
+use crate::{auth, chat, docs, events, tasks};
 
 pub fn router(app: App, limits: Limits) -> Router {
     let metrics = Metrics::new(|registry| app.metrics.register(registry, &app.store));
     let page = metrics.clone();
+    let health = app.health.clone();
+    let health = get(async move || health.answer());
     let router = Router::new()
-        .route("/health", get(|| async { service::health::healthy(SERVICE) }))
-        .route("/api/health", get(|| async { service::health::healthy(SERVICE) }))
+        .route("/health", health.clone())
+        .route("/api/health", health.clone())
         .route("/ready", get(ready))
         .route("/metrics", get(move || async move { page.render() }))
         .route("/api/openapi.json", get(docs::document))

@@ -25,9 +25,11 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::{get, post};
-use service::health::{Readiness, check};
+use service::config::Settings;
+use service::health::{Health, Readiness, check};
 use service::metrics::Metrics;
 use service::web::{self, Limits};
+use tokio::net::TcpListener;
 
 use crate::api::Api;
 
@@ -62,16 +64,27 @@ pub enum Error {
     Web(#[from] web::Error),
 }
 
-/// Serves until the process is asked to stop. Settings: section "Environment" in the README.
-pub async fn run() -> Result<(), Error> {
-    let backend = service::config::optional("BACKEND_URL").unwrap_or_else(|| BACKEND.to_owned());
+/// Serves where the settings say until the process is asked to stop. Settings: section "Environment" in the README.
+pub async fn run(settings: Settings) -> Result<(), Error> {
+    let listener = web::bind(settings.listen(PORT)?).await?;
+    serve(&settings, listener, service::shutdown::requested()).await
+}
+
+/// Serves on a socket that is already bound until `stop` resolves.
+pub async fn serve(
+    settings: &Settings,
+    listener: TcpListener,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), Error> {
+    let backend = settings.optional("BACKEND_URL")?.unwrap_or_else(|| BACKEND.to_owned());
     let limits = Limits::default();
-    web::serve(SERVICE, service::config::listen(PORT)?, router(&backend, limits), limits).await?;
-    Ok(())
+    let router = router(&backend, Health::new(SERVICE, settings)?, limits);
+    Ok(web::serve(SERVICE, listener, router, limits, stop).await?)
 }
 
 /// All routes; pages come from the backend at `backend_url`.
-pub fn router(backend_url: &str, limits: Limits) -> Router {
+pub fn router(backend_url: &str, health: Health, limits: Limits) -> Router {
+    let health = get(async move || health.answer());
     let api = Arc::new(Api::new(backend_url.trim_end_matches('/').to_owned(), BACKEND_TIMEOUT));
     let metrics = Metrics::new(|_| {});
     let page = metrics.clone();
@@ -91,8 +104,8 @@ pub fn router(backend_url: &str, limits: Limits) -> Router {
         .route("/chat", post(live::chat))
         .route("/chat/clear", post(board::clear_chat))
         .route("/events", get(live::events))
-        .route("/health", get(|| async { service::health::healthy(SERVICE) }))
-        .route("/api/health", get(|| async { service::health::healthy(SERVICE) }))
+        .route("/health", health.clone())
+        .route("/api/health", health.clone())
         .route("/ready", get(ready))
         .route("/metrics", get(move || async move { page.render() }))
         .route("/assets/{name}", get(assets::serve))

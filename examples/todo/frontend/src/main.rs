@@ -4,5 +4,5 @@ use std::process::ExitCode;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    service::start::start(frontend::SERVICE, frontend::PORT, frontend::run()).await
+    service::start::start(frontend::SERVICE, frontend::PORT, frontend::run).await
 }

@@ -17,11 +17,13 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
-use service::health::{Readiness, check};
+use service::config::Settings;
+use service::health::{Health, Readiness, check};
 use service::metrics::{Metrics, Outcomes, Reading, register_readings};
 use service::token::Keys;
 use service::web::{self, Limits};
 use store::{PoolSize, Store};
+use tokio::net::TcpListener;
 
 pub const SERVICE: &str = "mcp-server";
 pub const PORT: u16 = 8001;
@@ -36,20 +38,30 @@ pub enum Error {
     Web(#[from] web::Error),
 }
 
-/// Serves until the process is asked to stop.
-pub async fn run() -> Result<(), Error> {
-    let keys = Keys::from_env()?;
+/// Serves where the settings say until the process is asked to stop.
+pub async fn run(settings: Settings) -> Result<(), Error> {
+    let listener = web::bind(settings.listen(PORT)?).await?;
+    serve(&settings, listener, service::shutdown::requested()).await
+}
+
+/// Serves on a socket that is already bound until `stop` resolves.
+pub async fn serve(
+    settings: &Settings,
+    listener: TcpListener,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), Error> {
+    let keys = Keys::from_settings(settings)?;
     let size = PoolSize {
-        min: service::config::parsed("DB_POOL_MIN", "a number", 1)?,
-        max: service::config::parsed("DB_POOL_MAX", "a number", 10)?,
+        min: settings.parsed("DB_POOL_MIN", "a number", 1)?,
+        max: settings.parsed("DB_POOL_MAX", "a number", 10)?,
     };
-    let database_url = service::config::database_url()?;
-    let store = Store::connect(&database_url, service::config::optional("REDIS_URL").as_deref(), size)?;
-    let hosts = allowed_hosts(service::config::optional("MCP_ALLOWED_HOSTS"));
+    let redis_url = settings.optional("REDIS_URL")?;
+    let store = Store::connect(&settings.database_url()?, redis_url.as_deref(), size)?;
+    let hosts = allowed_hosts(settings.optional("MCP_ALLOWED_HOSTS")?);
     let limits = Limits { time: Duration::from_secs(10), ..Limits::default() };
-    let router = router(store.clone(), keys, hosts, limits);
+    let router = router(store.clone(), keys, hosts, Health::new(SERVICE, settings)?, limits);
     tokio::select! {
-        outcome = web::serve(SERVICE, service::config::listen(PORT)?, router, limits) => outcome?,
+        outcome = web::serve(SERVICE, listener, router, limits, stop) => outcome?,
         () = store.listen() => {}
     }
     store.close().await;
@@ -63,7 +75,7 @@ fn allowed_hosts(configured: Option<String>) -> Vec<String> {
 }
 
 /// All routes; `hosts` are the names under which we may be called.
-pub fn router(store: Store, keys: Keys, hosts: Vec<String>, limits: Limits) -> Router {
+pub fn router(store: Store, keys: Keys, hosts: Vec<String>, health: Health, limits: Limits) -> Router {
     let calls = Outcomes::default();
     let counter = calls.clone();
     let counted = store.clone();
@@ -91,7 +103,7 @@ pub fn router(store: Store, keys: Keys, hosts: Vec<String>, limits: Limits) -> R
         .layer(from_fn_with_state(Arc::new(keys), auth::require_tool_token));
     let page = metrics.clone();
     let router = Router::new()
-        .route("/health", get(|| async { service::health::healthy(SERVICE) }))
+        .route("/health", get(async move || health.answer()))
         .route("/ready", get(move || ready(store.clone())))
         .route("/metrics", get(move || async move { page.render() }))
         .merge(guarded);

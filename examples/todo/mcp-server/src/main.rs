@@ -4,5 +4,5 @@ use std::process::ExitCode;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    service::start::start(mcp_server::SERVICE, mcp_server::PORT, mcp_server::run()).await
+    service::start::start(mcp_server::SERVICE, mcp_server::PORT, mcp_server::run).await
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -12,24 +13,43 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::config::{Error, Settings};
+
 /// A dependency that has not answered by then counts as unavailable.
 const CHECK_TIMEOUT: Duration = Duration::from_millis(800);
 
+/// What a service says of itself at `/health`.
+#[derive(Clone, Debug)]
+pub struct Health {
+    service: &'static str,
+    environment: Arc<str>,
+}
+
 #[derive(Serialize)]
-struct Health {
+struct Healthy<'a> {
     status: &'static str,
     service: &'static str,
     version: &'static str,
-    environment: String,
+    environment: &'a str,
     timestamp: u64,
 }
 
-/// 200 as long as the process can answer at all.
-pub fn healthy(service: &'static str) -> Response {
-    let version = env!("CARGO_PKG_VERSION");
-    let environment = crate::config::optional("ENVIRONMENT").unwrap_or_else(|| "development".to_owned());
-    let body = Health { status: "healthy", service, version, environment, timestamp: crate::clock::unix_s() };
-    Json(body).into_response()
+impl Health {
+    pub fn new(service: &'static str, settings: &Settings) -> Result<Self, Error> {
+        Ok(Self { service, environment: settings.environment()?.into() })
+    }
+
+    /// 200 as long as the process can answer at all.
+    pub fn answer(&self) -> Response {
+        let body = Healthy {
+            status: "healthy",
+            service: self.service,
+            version: env!("CARGO_PKG_VERSION"),
+            environment: &self.environment,
+            timestamp: crate::clock::unix_s(),
+        };
+        Json(body).into_response()
+    }
 }
 
 /// One dependency, asked.

@@ -2,7 +2,7 @@
 //! environment, JSON logs, request ids, limits, metrics, health answers, signed tokens, graceful shutdown.
 //!
 //! Used by `frontend`, `backend` and `mcp-server`; knows nothing about tasks, users or pages.
-//! A binary reads its settings with [`config`], builds a router and hands it to [`web::serve`].
+//! A service is given [`config::Settings`], builds a router and hands it to [`web::serve`].
 
 pub mod client;
 pub mod clock;

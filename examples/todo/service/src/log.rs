@@ -7,15 +7,20 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Starts logging for the process. A second call (tests) is ignored.
-pub fn init() {
+/// Starts logging for the process. A second call (tests) is ignored, and so is a level that cannot be read: a
+/// service that cannot log cannot say why.
+pub fn init(settings: &crate::config::Settings) {
+    let level = settings.optional("LOG_LEVEL");
     let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(true)
         .with_span_list(false);
-    let _ =
-        tracing_subscriber::registry().with(filter(std::env::var("LOG_LEVEL").ok())).with(lines).try_init();
+    let filter = filter(level.as_ref().ok().cloned().flatten());
+    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    if let Err(error) = level {
+        tracing::warn!(error = chain(&error), "logging at the usual level");
+    }
 }
 
 /// What is no level and no filter is `info`; Python's names of levels are understood. Two libraries tell every

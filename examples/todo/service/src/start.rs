@@ -8,19 +8,27 @@ use std::net::TcpStream;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::config::Settings;
+
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Runs `service`, or only asks its `/health` on `PORT` when the first argument is `health`.
-pub async fn start<E: std::error::Error>(
+/// Runs `service` with the settings of the environment, or only asks its `/health` on `PORT` when the first argument
+/// is `health`.
+pub async fn start<E, F>(
     name: &'static str,
     default_port: u16,
-    service: impl Future<Output = Result<(), E>>,
-) -> ExitCode {
-    if std::env::args().nth(1).as_deref() == Some("health") {
-        return code(is_healthy(default_port).unwrap_or(false));
+    service: impl FnOnce(Settings) -> F,
+) -> ExitCode
+where
+    E: std::error::Error,
+    F: Future<Output = Result<(), E>>,
+{
+    let settings = Settings::from_env();
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == "health") {
+        return code(is_healthy(&settings, default_port).unwrap_or(false));
     }
-    crate::log::init();
-    let outcome = service.await;
+    crate::log::init(&settings);
+    let outcome = service(settings).await;
     if let Err(error) = &outcome {
         tracing::error!(service = name, error = crate::log::chain(error), "cannot go on");
     }
@@ -31,8 +39,8 @@ fn code(ok: bool) -> ExitCode {
     if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn is_healthy(default_port: u16) -> std::io::Result<bool> {
-    let port = crate::config::parsed("PORT", "a port number", default_port).unwrap_or(default_port);
+fn is_healthy(settings: &Settings, default_port: u16) -> std::io::Result<bool> {
+    let port = settings.parsed("PORT", "a port number", default_port).unwrap_or(default_port);
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;

@@ -8,6 +8,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
+use crate::config::{self, Settings};
+
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 const MAX_LEN: usize = 2048;
 
@@ -68,13 +70,12 @@ impl Keys {
     /// Reads `BETTER_AUTH_SECRET` and, for a rotation, `BETTER_AUTH_SECRET_NEXT` and `BETTER_AUTH_SECRET_PREVIOUS`.
     /// While replicas are replaced one by one, each has to accept what the others sign: so a new key is first the
     /// next one everywhere, then signs, while the old one is the previous one until its last token has expired.
-    pub fn from_env() -> Result<Self, crate::config::Error> {
-        use crate::config::{optional, secret, signing_secret};
-        let current = signing_secret("BETTER_AUTH_SECRET")?;
+    pub fn from_settings(settings: &Settings) -> Result<Self, config::Error> {
+        let current = settings.signing_secret("BETTER_AUTH_SECRET")?;
         let mut accepted = Vec::new();
         for name in ["BETTER_AUTH_SECRET_NEXT", "BETTER_AUTH_SECRET_PREVIOUS"] {
-            if optional(name).is_some() {
-                accepted.push(secret(name)?);
+            if settings.optional(name)?.is_some() {
+                accepted.push(settings.secret(name)?);
             }
         }
         Ok(Self::new(&current, accepted.iter().map(String::as_str)))

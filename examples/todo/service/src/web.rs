@@ -50,6 +50,8 @@ impl Default for Limits {
 pub enum Error {
     #[error("cannot listen on `{address}`")]
     Listen { address: String, source: std::io::Error },
+    #[error("the address of the socket cannot be read")]
+    Address(#[source] std::io::Error),
 }
 
 #[derive(Clone)]
@@ -66,18 +68,23 @@ pub fn guard(router: Router, metrics: &Metrics, limits: Limits) -> Router {
     router.layer(DefaultBodyLimit::max(limits.body_bytes)).layer(from_fn_with_state(gate, admit))
 }
 
-/// Listens on `host:port` and serves `router` until the process is asked to stop.
+/// Listens on `host` and `port`.
+pub async fn bind((host, port): (String, u16)) -> Result<TcpListener, Error> {
+    let bound = TcpListener::bind((host.as_str(), port)).await;
+    bound.map_err(|source| Error::Listen { address: format!("{host}:{port}"), source })
+}
+
+/// Serves `router` as `service` until `stop` resolves and the requests in progress are done, and logs both ends.
 pub async fn serve(
     service: &'static str,
-    (host, port): (String, u16),
+    listener: TcpListener,
     router: Router,
     limits: Limits,
+    stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Error> {
-    let address = format!("{host}:{port}");
-    let listener = TcpListener::bind(&address).await;
-    let listener = listener.map_err(|source| Error::Listen { address: address.clone(), source })?;
-    tracing::info!(service, address, version = env!("CARGO_PKG_VERSION"), "listening");
-    serve_on(listener, router, limits, crate::shutdown::requested()).await;
+    let address = listener.local_addr().map_err(Error::Address)?;
+    tracing::info!(service, %address, version = env!("CARGO_PKG_VERSION"), "listening");
+    serve_on(listener, router, limits, stop).await;
     tracing::info!(service, "stopped");
     Ok(())
 }

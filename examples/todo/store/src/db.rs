@@ -115,9 +115,12 @@ pub(crate) use write_numbered;
 impl Db {
     /// Prepares connections to `url` (`postgres://...` or `sqlite:FILE`); nothing is opened before the first query.
     pub fn open(url: &str, size: PoolSize) -> Result<Self, Error> {
-        match url.starts_with("sqlite:") {
-            true => open_sqlite(url).map(Self::Sqlite),
-            false => open_postgres(url, size).map(Desk::new).map(Self::Postgres),
+        match url.split_once(':') {
+            Some(("sqlite", _)) => open_sqlite(url).map(Self::Sqlite),
+            Some(("postgres" | "postgresql", _)) => {
+                open_postgres(url, size).map(Desk::new).map(Self::Postgres)
+            }
+            _ => Err(bad_address("it begins with neither `postgres://` nor `sqlite:`")),
         }
     }
 
@@ -143,8 +146,8 @@ impl Db {
     }
 }
 
-fn bad_address(error: sqlx::Error) -> Error {
-    Error::Address { name: "DATABASE_URL", source: Box::new(error) }
+fn bad_address(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::Address { name: "DATABASE_URL", source: why.into() }
 }
 
 fn open_postgres(url: &str, size: PoolSize) -> Result<PgPool, Error> {
@@ -162,7 +165,7 @@ fn open_sqlite(url: &str) -> Result<SqlitePool, Error> {
     let options = SqliteConnectOptions::from_str(url).map_err(bad_address)?;
     if let Some(folder) = options.get_filename().parent().filter(|folder| *folder != Path::new("")) {
         let made = std::fs::create_dir_all(folder);
-        made.map_err(|source| Error::Address { name: "DATABASE_URL", source: Box::new(source) })?;
+        made.map_err(bad_address)?;
     }
     let options = options
         .create_if_missing(true)

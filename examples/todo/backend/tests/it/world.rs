@@ -200,7 +200,9 @@ async fn mcp_server(database_url: &str, redis_url: Option<&str>) -> (String, tok
     let store = Store::connect(database_url, redis_url, PoolSize { min: 0, max: 4 }).expect("good addresses");
     let limits = service::web::Limits::default();
     let listening = store.clone();
-    let router = mcp_server::router(store, Keys::new(SECRET, []), vec!["127.0.0.1".to_owned()], limits);
+    let health = service::health::Health::new(mcp_server::SERVICE, &Default::default()).expect("no settings");
+    let keys = Keys::new(SECRET, []);
+    let router = mcp_server::router(store, keys, vec!["127.0.0.1".to_owned()], health, limits);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}/mcp", listener.local_addr().expect("a bound socket has an address"));
     let running = tokio::spawn(async move {

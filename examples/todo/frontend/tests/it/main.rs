@@ -10,7 +10,6 @@
 
 mod accessibility;
 mod browser;
-mod environment;
 mod headers;
 mod journey;
 mod keyboard;

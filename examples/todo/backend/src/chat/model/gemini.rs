@@ -2,7 +2,7 @@
 
 use axum::http::HeaderName;
 use serde_json::{Map, Value, json};
-use service::config;
+use service::config::{self, Settings};
 
 use super::super::provider::{Error, Turn};
 use super::{Dialect, Gathered, PROMPT, parameters, setting, spoken};
@@ -18,10 +18,10 @@ impl Gemini {
         Self { base: base.to_owned(), model: model.to_owned(), key: key.to_owned() }
     }
 
-    pub fn from_env() -> Result<Self, config::Error> {
-        let base = setting("GEMINI_BASE_URL", "https://generativelanguage.googleapis.com");
-        let model = setting("GEMINI_MODEL", "gemini-2.5-flash");
-        Ok(Self::new(&base, &model, &config::required("GEMINI_API_KEY")?))
+    pub fn configured(settings: &Settings) -> Result<Self, config::Error> {
+        let base = setting(settings, "GEMINI_BASE_URL", "https://generativelanguage.googleapis.com")?;
+        let model = setting(settings, "GEMINI_MODEL", "gemini-2.5-flash")?;
+        Ok(Self::new(&base, &model, &settings.required("GEMINI_API_KEY")?))
     }
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use serde_json::Value;
 use service::client::{Client, Stream};
-use service::config::{self, optional};
+use service::config::{self, Settings};
 use store::Role;
 
 use self::frames::{Frame, Frames};
@@ -51,13 +51,13 @@ struct Model<D> {
 /// The provider that `CHAT_PROVIDER` names; the rules when it names none.
 ///
 /// A model may be silent for `patience` before it counts as lost.
-pub fn from_env(patience: Duration) -> Result<Box<dyn Provider>, config::Error> {
-    let name = optional("CHAT_PROVIDER").unwrap_or_else(|| "rules".to_owned()).to_lowercase();
+pub fn provider(settings: &Settings, patience: Duration) -> Result<Box<dyn Provider>, config::Error> {
+    let name = settings.optional("CHAT_PROVIDER")?.unwrap_or_else(|| "rules".to_owned()).to_lowercase();
     let provider: Box<dyn Provider> = match name.as_str() {
         "rules" => Box::new(Rules),
-        "openai" => Box::new(Model::new(openai::OpenAi::from_env()?, patience)),
-        "gemini" => Box::new(Model::new(gemini::Gemini::from_env()?, patience)),
-        "ollama" => Box::new(Model::new(ollama::Ollama::from_env(), patience)),
+        "openai" => Box::new(Model::new(openai::OpenAi::configured(settings)?, patience)),
+        "gemini" => Box::new(Model::new(gemini::Gemini::configured(settings)?, patience)),
+        "ollama" => Box::new(Model::new(ollama::Ollama::configured(settings)?, patience)),
         _ => {
             let expected = "one of rules, openai, gemini and ollama";
             return Err(config::Error::Malformed { name: "CHAT_PROVIDER", expected });
@@ -131,8 +131,9 @@ impl<D: Dialect> Provider for Model<D> {
     }
 }
 
-fn setting(name: &str, default: &str) -> String {
-    optional(name).unwrap_or_else(|| default.to_owned()).trim_end_matches('/').to_owned()
+fn setting(settings: &Settings, name: &'static str, default: &str) -> Result<String, config::Error> {
+    let value = settings.optional(name)?;
+    Ok(value.as_deref().unwrap_or(default).trim_end_matches('/').to_owned())
 }
 
 /// The conversation up to the message, as (is it the user who speaks, text).

@@ -2,6 +2,7 @@
 
 use axum::http::HeaderName;
 use serde_json::{Value, json};
+use service::config::{self, Settings};
 
 use super::super::provider::{Error, Turn};
 use super::{Dialect, Gathered, PROMPT, parameters, setting, spoken};
@@ -16,8 +17,9 @@ impl Ollama {
         Self { base: base.to_owned(), model: model.to_owned() }
     }
 
-    pub fn from_env() -> Self {
-        Self::new(&setting("OLLAMA_URL", "http://127.0.0.1:11434"), &setting("OLLAMA_MODEL", "llama3.2"))
+    pub fn configured(settings: &Settings) -> Result<Self, config::Error> {
+        let base = setting(settings, "OLLAMA_URL", "http://127.0.0.1:11434")?;
+        Ok(Self::new(&base, &setting(settings, "OLLAMA_MODEL", "llama3.2")?))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderName, header};
 use serde_json::{Value, json};
-use service::config::{self, optional};
+use service::config::{self, Settings};
 
 use super::super::provider::{Error, Turn};
 use super::{Dialect, Gathered, PROMPT, parameters, setting, spoken};
@@ -19,15 +19,15 @@ impl OpenAi {
     }
 
     /// The public service needs a key; servers of one's own often need none.
-    pub fn from_env() -> Result<Self, config::Error> {
+    pub fn configured(settings: &Settings) -> Result<Self, config::Error> {
         const PUBLIC: &str = "https://api.openai.com/v1";
-        let base = setting("OPENAI_BASE_URL", PUBLIC);
+        let base = setting(settings, "OPENAI_BASE_URL", PUBLIC)?;
         let key = if base == PUBLIC {
-            Some(config::required("OPENAI_API_KEY")?)
+            Some(settings.required("OPENAI_API_KEY")?)
         } else {
-            optional("OPENAI_API_KEY")
+            settings.optional("OPENAI_API_KEY")?
         };
-        Ok(Self::new(&base, &setting("OPENAI_MODEL", "gpt-5-mini"), key))
+        Ok(Self::new(&base, &setting(settings, "OPENAI_MODEL", "gpt-5-mini")?, key))
     }
 }
 
