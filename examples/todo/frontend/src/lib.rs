@@ -66,8 +66,9 @@ pub enum Error {
 
 /// Serves where the settings say until the process is asked to stop. Settings: section "Environment" in the README.
 pub async fn run(settings: Settings) -> Result<(), Error> {
+    let stop = service::shutdown::requested();
     let listener = web::bind(settings.listen(PORT)?).await?;
-    serve(&settings, listener, service::shutdown::requested()).await
+    serve(&settings, listener, stop).await
 }
 
 /// Serves on a socket that is already bound until `stop` resolves.

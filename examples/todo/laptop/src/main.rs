@@ -70,6 +70,7 @@ async fn run() -> Result<(), Error> {
     // A line per request helps a cluster, not somebody at a terminal.
     let settings = Settings::from_env().with_default("LOG_LEVEL", "WARN");
     service::log::init(&settings);
+    let stop = stop();
     let sockets = Sockets::bind(&settings).await?;
     let addresses = sockets.addresses()?;
     let database_url = settings.database_url()?;
@@ -80,23 +81,25 @@ async fn run() -> Result<(), Error> {
          tasks are kept in          {database}\nCtrl-C stops it.",
         addresses.pages, addresses.api, addresses.tools
     );
-    parts.run(&addresses, || tell(&welcome), stop()).await?;
+    parts.run(&addresses, || tell(&welcome), stop).await?;
     Ok(())
 }
 
-/// Resolves when somebody wants the application to stop. Asked a second time, the process ends there and then, whatever
-/// it is doing.
-async fn stop() {
+/// Resolves when somebody wants the application to stop, which counts from this call on. Asked a second time, the process
+/// ends there and then, whatever it is doing.
+fn stop() -> impl Future<Output = ()> {
     let (asked, told) = tokio::sync::oneshot::channel();
+    let first = service::shutdown::requested();
     tokio::spawn(async {
-        service::shutdown::requested().await;
+        first.await;
+        let second = service::shutdown::requested();
         tell("\nstopping, finishing what is in progress; Ctrl-C again stops at once");
         // Nobody listens where a part has failed and everything is stopping already.
         let _ = asked.send(());
-        service::shutdown::requested().await;
+        second.await;
         std::process::exit(INTERRUPTED);
     });
-    told.await.unwrap_or_default();
+    async { told.await.unwrap_or_default() }
 }
 
 /// The database without its password.

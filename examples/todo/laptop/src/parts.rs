@@ -60,7 +60,7 @@ impl Parts {
         stop: impl Future<Output = ()>,
     ) -> Result<(), Error> {
         let welcome = async {
-            until_ready(&addresses.pages).await;
+            until_ready(&addresses.api).await;
             ready();
             std::future::pending::<()>().await;
         };
@@ -103,10 +103,11 @@ fn stop() -> (oneshot::Sender<()>, impl Future<Output = ()> + Send + 'static) {
     (sender, async { receiver.await.unwrap_or_default() })
 }
 
-/// However long that takes: a part that gives up ends the wait.
-async fn until_ready(pages: &str) {
+/// However long that takes: a part that gives up ends the wait. The backend is asked, because it knows when the
+/// database is prepared; the others have no such beginning.
+async fn until_ready(api: &str) {
     let client = Client::new(ASK_TIMEOUT);
-    let url = format!("{pages}/ready");
+    let url = format!("{api}/ready");
     while !client.send(Method::GET, &url, None, None).await.is_ok_and(|answer| answer.status.is_success()) {
         tokio::time::sleep(ASK_PAUSE).await;
     }
