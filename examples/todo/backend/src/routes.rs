@@ -18,10 +18,10 @@ pub fn router(app: App, limits: Limits) -> Router {
     let metrics = Metrics::new(|registry| app.metrics.register(registry, &app.store));
     let page = metrics.clone();
     let health = app.health.clone();
-    let health = get(async move || health.answer());
+    let health = async move || health.answer();
     let router = Router::new()
-        .route("/health", health.clone())
-        .route("/api/health", health.clone())
+        .route("/health", get(health.clone()))
+        .route("/api/health", get(health))
         .route("/ready", get(ready))
         .route("/metrics", get(move || async move { page.render() }))
         .route("/api/openapi.json", get(docs::document))
