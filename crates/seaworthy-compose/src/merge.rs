@@ -113,6 +113,11 @@ pub fn merge(base: Node, over: Node, key: &str) -> Node {
 
 fn merge_maps(mut under: Vec<Entry>, over: Vec<Entry>) -> Vec<Entry> {
     for entry in over {
+        // Gone, not empty: a variable without a value would be taken from the environment.
+        if entry.node.merge == MergeTag::Reset {
+            under.retain(|own| own.key != entry.key);
+            continue;
+        }
         match under.iter_mut().find(|own| own.key == entry.key) {
             None => under.push(entry),
             Some(own) => {

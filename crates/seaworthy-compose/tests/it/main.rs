@@ -2,6 +2,7 @@
 
 mod errors;
 mod model;
+mod oracle;
 mod todo;
 
 use std::path::Path;
