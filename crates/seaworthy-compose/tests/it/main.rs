@@ -1,5 +1,8 @@
 //! Compose files on disk, and what becomes of them: the model, the report, the errors as people see them.
 
+// A test that cannot go on says so by failing.
+#![allow(clippy::unwrap_used)]
+
 mod errors;
 mod model;
 mod oracle;
