@@ -6,6 +6,7 @@
 //!
 //! Start at [`run`]; the tools are in [`tools`].
 
+mod arguments;
 mod auth;
 mod tools;
 

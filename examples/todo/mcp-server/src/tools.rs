@@ -10,12 +10,11 @@ use rmcp::handler::server::tool::Extension;
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::{CallToolResult, ContentBlock, Implementation, ServerCapabilities, ServerConfig};
 use rmcp::{ServerHandler, tool, tool_handler, tool_router};
-use schemars::JsonSchema;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use service::metrics::{Outcomes, count};
 use store::{Change, NewTask, Query, Status, Store, TITLE_MAX};
 
+use crate::arguments::{AddTask, Arguments, ListTasks, OneTask, UpdateTask, Which};
 use crate::auth::Caller;
 
 const SUGGESTIONS_MAX: usize = 5;
@@ -29,56 +28,10 @@ pub struct Tools {
     tool_router: ToolRouter<Self>,
 }
 
-#[derive(Deserialize, JsonSchema)]
-pub struct AddTask {
-    /// Must be the user of the access token; may be left out.
-    user_id: Option<String>,
-    /// What is to be done, 1 to 200 characters.
-    title: String,
-    /// More about it, up to 1000 characters.
-    description: Option<String>,
-}
-
-#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Which {
-    #[default]
-    All,
-    Pending,
-    Completed,
-}
-
-#[derive(Deserialize, JsonSchema)]
-pub struct ListTasks {
-    /// Must be the user of the access token; may be left out.
-    user_id: Option<String>,
-    /// Which tasks to list; all when left out.
-    status: Option<Which>,
-}
-
-#[derive(Deserialize, JsonSchema)]
-pub struct OneTask {
-    /// Must be the user of the access token; may be left out.
-    user_id: Option<String>,
-    /// The number of the task, as list_tasks shows it.
-    task_id: i64,
-}
-
-#[derive(Deserialize, JsonSchema)]
-pub struct UpdateTask {
-    /// Must be the user of the access token; may be left out.
-    user_id: Option<String>,
-    /// The number of the task, as list_tasks shows it.
-    task_id: i64,
-    /// The new title, 1 to 200 characters; unchanged when left out.
-    title: Option<String>,
-    /// The new description, up to 1000 characters; unchanged when left out.
-    description: Option<String>,
-}
-
 /// Why a tool could not do what it was asked.
 enum Refusal {
     Unidentified,
+    Unreadable(String),
     Forbidden,
     NothingToChange,
     Store(store::Error),
@@ -100,7 +53,7 @@ impl Tools {
     #[tool(description = "Add a task to the user's todo list.")]
     async fn add_task(
         &self,
-        Parameters(args): Parameters<AddTask>,
+        Parameters(args): Parameters<Arguments<AddTask>>,
         Extension(parts): Extension<Parts>,
     ) -> CallToolResult {
         self.answer("add_task", &parts, self.add(args, &parts).await)
@@ -112,7 +65,7 @@ impl Tools {
     )]
     async fn list_tasks(
         &self,
-        Parameters(args): Parameters<ListTasks>,
+        Parameters(args): Parameters<Arguments<ListTasks>>,
         Extension(parts): Extension<Parts>,
     ) -> CallToolResult {
         self.answer("list_tasks", &parts, self.list(args, &parts).await)
@@ -121,7 +74,7 @@ impl Tools {
     #[tool(description = "Mark a task as completed.", annotations(idempotent_hint = true))]
     async fn complete_task(
         &self,
-        Parameters(args): Parameters<OneTask>,
+        Parameters(args): Parameters<Arguments<OneTask>>,
         Extension(parts): Extension<Parts>,
     ) -> CallToolResult {
         self.answer("complete_task", &parts, self.complete(args, &parts).await)
@@ -130,7 +83,7 @@ impl Tools {
     #[tool(description = "Delete a task for good. Ask the user first.", annotations(destructive_hint = true))]
     async fn delete_task(
         &self,
-        Parameters(args): Parameters<OneTask>,
+        Parameters(args): Parameters<Arguments<OneTask>>,
         Extension(parts): Extension<Parts>,
     ) -> CallToolResult {
         self.answer("delete_task", &parts, self.delete(args, &parts).await)
@@ -139,7 +92,7 @@ impl Tools {
     #[tool(description = "Change the title or the description of a task.")]
     async fn update_task(
         &self,
-        Parameters(args): Parameters<UpdateTask>,
+        Parameters(args): Parameters<Arguments<UpdateTask>>,
         Extension(parts): Extension<Parts>,
     ) -> CallToolResult {
         self.answer("update_task", &parts, self.update(args, &parts).await)
@@ -147,7 +100,8 @@ impl Tools {
 }
 
 impl Tools {
-    async fn add(&self, args: AddTask, parts: &Parts) -> Result<Value, Refusal> {
+    async fn add(&self, args: Arguments<AddTask>, parts: &Parts) -> Result<Value, Refusal> {
+        let args = args.0.map_err(Refusal::Unreadable)?;
         let user = caller(parts, args.user_id.as_deref())?;
         let description = args.description.unwrap_or_default();
         let new = NewTask { title: args.title, description, ..NewTask::default() };
@@ -155,7 +109,8 @@ impl Tools {
         Ok(json!({ "task_id": task.id, "status": "created", "title": task.title }))
     }
 
-    async fn list(&self, args: ListTasks, parts: &Parts) -> Result<Value, Refusal> {
+    async fn list(&self, args: Arguments<ListTasks>, parts: &Parts) -> Result<Value, Refusal> {
+        let args = args.0.map_err(Refusal::Unreadable)?;
         let user = caller(parts, args.user_id.as_deref())?;
         let status = match args.status.unwrap_or_default() {
             Which::All => Status::All,
@@ -176,7 +131,8 @@ impl Tools {
         Ok(json!({ "tasks": tasks, "total": page.total }))
     }
 
-    async fn complete(&self, args: OneTask, parts: &Parts) -> Result<Value, Refusal> {
+    async fn complete(&self, args: Arguments<OneTask>, parts: &Parts) -> Result<Value, Refusal> {
+        let args = args.0.map_err(Refusal::Unreadable)?;
         let user = caller(parts, args.user_id.as_deref())?;
         let change = Change { completed: Some(true), ..Change::default() };
         match self.store.update_task(user, args.task_id, &change).await {
@@ -185,7 +141,8 @@ impl Tools {
         }
     }
 
-    async fn delete(&self, args: OneTask, parts: &Parts) -> Result<Value, Refusal> {
+    async fn delete(&self, args: Arguments<OneTask>, parts: &Parts) -> Result<Value, Refusal> {
+        let args = args.0.map_err(Refusal::Unreadable)?;
         let user = caller(parts, args.user_id.as_deref())?;
         match self.store.delete_task(user, args.task_id).await {
             Ok(task) => Ok(json!({ "task_id": task.id, "status": "deleted", "title": task.title })),
@@ -193,7 +150,8 @@ impl Tools {
         }
     }
 
-    async fn update(&self, args: UpdateTask, parts: &Parts) -> Result<Value, Refusal> {
+    async fn update(&self, args: Arguments<UpdateTask>, parts: &Parts) -> Result<Value, Refusal> {
+        let args = args.0.map_err(Refusal::Unreadable)?;
         let user = caller(parts, args.user_id.as_deref())?;
         if args.title.is_none() && args.description.is_none() {
             return Err(Refusal::NothingToChange);
@@ -275,6 +233,7 @@ fn caller<'a>(parts: &'a Parts, claimed: Option<&str>) -> Result<&'a str, Refusa
 fn refused(refusal: Refusal) -> Value {
     let (code, message, more) = match refusal {
         Refusal::Unidentified => ("UNAUTHORIZED", "the call carries no identity".to_owned(), Value::Null),
+        Refusal::Unreadable(problem) => ("INVALID_REQUEST", problem, Value::Null),
         Refusal::Forbidden => {
             ("FORBIDDEN", "user_id is not the user of the access token".to_owned(), Value::Null)
         }

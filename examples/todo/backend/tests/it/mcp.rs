@@ -58,6 +58,22 @@ async fn tools_explain_what_they_refuse(world: World) {
     assert!(refused["structuredContent"]["message"].as_str().unwrap().contains("201"), "{refused}");
     let refused = call("update_task", json!({ "task_id": 1 })).await;
     assert_eq!(refused["structuredContent"]["code"], "INVALID_REQUEST");
+    for (tool, nonsense) in [
+        ("complete_task", json!({})),
+        ("complete_task", json!({ "task_id": "the first" })),
+        ("delete_task", json!({ "task_id": null })),
+        ("update_task", json!({ "task_id": 1, "title": 7 })),
+        ("add_task", json!({ "description": "no title" })),
+        ("list_tasks", json!({ "status": "sometimes" })),
+    ] {
+        let refused = call(tool, nonsense.clone()).await;
+        let answer = &refused["structuredContent"];
+        assert_eq!(answer["code"], "INVALID_REQUEST", "{tool} {nonsense}: {refused}");
+        assert!(!answer["message"].as_str().unwrap().is_empty());
+    }
+    let completed = call("complete_task", json!({ "task_id": "2" })).await;
+    assert_eq!(completed["structuredContent"]["status"], "completed", "a number may be written as text");
+    call("add_task", json!({ "title": "Three" })).await;
     let listed = call("list_tasks", json!({ "status": "pending" })).await;
     let text: Value = serde_json::from_str(listed["content"][0]["text"].as_str().unwrap()).unwrap();
     assert_eq!(text.as_array().unwrap().len(), 2, "the text is the bare array");
