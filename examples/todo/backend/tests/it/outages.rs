@@ -153,11 +153,14 @@ async fn under_load_with_databases_killed_no_answer_is_wrong_and_no_acknowledged
         some_load(24).await;
     }
     is_over.store(true, Ordering::Relaxed);
+    let mut refused = 0;
     for (person, work) in people {
         let (acknowledged, tried) = work.await.expect("every answer was right");
         let list = world.own(&person, Method::GET, "/tasks", Value::Null).await.1;
         let found = titles(&list);
         assert!(found.is_superset(&acknowledged) && found.is_subset(&tried));
-        assert!(!acknowledged.is_empty() && acknowledged.len() < tried.len(), "the outages were felt");
+        assert!(!acknowledged.is_empty());
+        refused += tried.len() - acknowledged.len();
     }
+    assert!(refused > 0, "the outages were felt");
 }
