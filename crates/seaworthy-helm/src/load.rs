@@ -1,6 +1,7 @@
 //! Reads the files of a chart folder within bounds, in the order Helm walks them.
 
-use std::fs;
+use std::fs::{self, FileType};
+use std::io::Read as _;
 use std::path::Path;
 
 use crate::chart::{Error, File};
@@ -76,36 +77,52 @@ impl Walk<'_> {
             });
         }
         let read_error = |source| Error::Read { path: folder.display().to_string(), source };
-        let mut names = Vec::new();
+        let mut entries = Vec::new();
         for entry in fs::read_dir(folder).map_err(read_error)? {
-            names.push(entry.map_err(read_error)?.file_name().to_string_lossy().into_owned());
+            let entry = entry.map_err(read_error)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            entries.push((name, entry.file_type().map_err(read_error)?));
         }
-        names.sort();
-        for name in names {
-            self.entry(&folder.join(&name), &format!("{prefix}{name}"), depth)?;
+        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        for (name, kind) in entries {
+            self.entry(&folder.join(&name), &format!("{prefix}{name}"), kind, depth)?;
         }
         Ok(())
     }
 
-    fn entry(&mut self, path: &Path, name: &str, depth: usize) -> Result<(), Error> {
+    fn entry(&mut self, path: &Path, name: &str, kind: FileType, depth: usize) -> Result<(), Error> {
         let read_error = |source| Error::Read { path: path.display().to_string(), source };
-        let info = fs::metadata(path).map_err(read_error)?;
-        if self.rules.ignores(name, info.is_dir()) {
+        // The folder's list says what most entries are; only links have to be followed.
+        let kind = match kind.is_symlink() {
+            true => fs::metadata(path).map_err(read_error)?.file_type(),
+            false => kind,
+        };
+        if self.rules.ignores(name, kind.is_dir()) {
             return Ok(());
         }
-        if info.is_dir() {
+        if kind.is_dir() {
             return self.folder(path, &format!("{name}/"), depth + 1);
         }
-        if !info.is_file() {
+        if !kind.is_file() {
             return Err(Error::Irregular(name.to_owned()));
         }
-        self.budget.take(info.len())?;
-        let mut data = fs::read(path).map_err(read_error)?;
+        let mut data = self.read(path)?;
         if data.starts_with(b"\xef\xbb\xbf") {
             data.drain(..3);
         }
         self.files.push(File { name: name.to_owned(), data });
         Ok(())
+    }
+
+    /// Reads a file in one piece; one that grows meanwhile is read as it was when it was opened.
+    fn read(&mut self, path: &Path) -> Result<Vec<u8>, Error> {
+        let read_error = |source| Error::Read { path: path.display().to_string(), source };
+        let file = fs::File::open(path).map_err(read_error)?;
+        let size = file.metadata().map_err(read_error)?.len();
+        self.budget.take(size)?;
+        let mut data = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+        file.take(size).read_to_end(&mut data).map_err(read_error)?;
+        Ok(data)
     }
 }
 

@@ -16,6 +16,8 @@ const SECRET_TYPE: &str = "helm.sh/release.v1";
 pub(crate) const SYSTEM_LABELS: [&str; 6] = ["name", "owner", "status", "version", "createdAt", "modifiedAt"];
 /// What the API takes as one Secret.
 const MAX_SECRET_BYTES: usize = 1 << 20;
+/// How often an update is tried that another one came before.
+const MAX_ATTEMPTS: u32 = 3;
 /// Revisions asked for at once: each may be a megabyte.
 const PAGE: u32 = 25;
 
@@ -77,10 +79,18 @@ impl Storage {
     /// Replaces a stored revision. When it was created is kept.
     pub async fn update(&self, release: &Release) -> Result<()> {
         let tried = || format!("update revision {} of release `{}`", release.version, release.name);
-        let stored = self.secrets.get(&name(release)).await.tried(tried)?;
-        let mut secret = write(release, Some(stored.labels()))?;
-        secret.metadata.resource_version = stored.metadata.resource_version;
-        self.secrets.replace(&name(release), &PostParams::default(), &secret).await.map(drop).tried(tried)
+        let mut attempts = 0;
+        loop {
+            let stored = self.secrets.get(&name(release)).await.tried(tried)?;
+            let mut secret = write(release, Some(stored.labels()))?;
+            secret.metadata.resource_version = stored.metadata.resource_version;
+            attempts += 1;
+            match self.secrets.replace(&name(release), &PostParams::default(), &secret).await {
+                // After Ctrl-C a write of the operation that was broken off may still arrive.
+                Err(kube::Error::Api(status)) if status.code == 409 && attempts < MAX_ATTEMPTS => {}
+                replaced => return replaced.map(drop).tried(tried),
+            }
+        }
     }
 
     pub async fn delete(&self, release: &Release) -> Result<()> {

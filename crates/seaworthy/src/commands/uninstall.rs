@@ -101,6 +101,7 @@ impl Uninstall {
             left
         } else {
             cx.progress.live(format!("removing {name}"));
+            cx.at_work = Some((releases.clone(), name.to_owned()));
             releases.uninstall(name, removal, &mut cx.teller()).await?.1
         };
         cx.progress.clear();

@@ -1,6 +1,11 @@
-//! Operations that are killed, at every stage: the next one takes over, whoever began.
+//! Operations that are killed or broken off, at every stage: the next one takes over, whoever began.
+
+use k8s_openapi::api::coordination::v1::Lease;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::port::{Port, web};
+
+const INTERRUPTED: i32 = 130;
 
 /// A chart whose upgrade takes long enough to be killed in: before, in the middle, and after.
 fn slow(port: &Port) {
@@ -103,4 +108,73 @@ fn an_uninstall_that_failed_halfway_goes_on() {
     port.check_revisions("leaving2", &[(1, "uninstalling")]);
     port.ours("uninstall leaving2 --no-hooks").ok();
     assert_eq!(port.ours("list --short").ok(), "");
+}
+
+/// Breaks `line` off once `cut` stands so; then nothing is pending, nobody is locked out, and Helm goes on.
+#[track_caller]
+fn break_off(port: &Port, line: &str, under_way: (u64, &str), signal: Signal, after: (u64, &str)) {
+    let running = port.start(&format!("{line} --timeout 100s"));
+    crate::program::until("it is under way", || {
+        // An install has no history at first.
+        let known = port.ours("list --short").ok().contains("cut");
+        let revisions = if known { port.revisions("cut") } else { Vec::new() };
+        let is_there = |(number, status): &(u64, String)| (*number, status.as_str()) == under_way;
+        revisions.last().is_some_and(is_there).then_some(()).ok_or_else(|| format!("{revisions:?}"))
+    });
+    kill_process(Pid::from_raw(running.pid().cast_signed()).unwrap(), signal).unwrap();
+    let said = running.wait().fails(INTERRUPTED);
+    assert!(said.contains("interrupted"), "{said}");
+    let revisions = port.revisions("cut");
+    let newest = revisions.last().map(|(number, status)| (*number, status.as_str()));
+    assert_eq!(newest, Some(after), "{line}: {revisions:?}");
+    assert!(port.get::<Lease>("seaworthy-release-cut").is_none(), "{line}: it is still locked");
+}
+
+#[test]
+fn what_is_broken_off_is_recorded_as_failed_and_helm_goes_on() {
+    let Some(port) = Port::beside_helm() else { return };
+    slow(&port);
+    let stuck = "--set annotations.conformance/never-ready=yes --wait";
+    let install = format!("install cut ./slow {stuck}");
+    break_off(&port, &install, (1, "pending-install"), Signal::INT, (1, "failed"));
+    assert!(port.ours("history cut").ok().contains("Interrupted"));
+    // Without new values those of the interrupted revision would be used again.
+    let healthy = "upgrade --install cut ./slow --reset-values --wait --timeout 60s";
+    port.helm(healthy).ok();
+    let upgrade = format!("upgrade cut ./slow {stuck}");
+    break_off(&port, &upgrade, (3, "pending-upgrade"), Signal::TERM, (3, "failed"));
+    port.helm(healthy).ok();
+    // Revision 3 never becomes ready, so going back to it hangs.
+    break_off(&port, "rollback cut 3 --wait", (5, "pending-rollback"), Signal::INT, (5, "failed"));
+    port.helm("rollback cut 4 --wait --timeout 60s").ok();
+    // Helm says `superseded` of whatever its upgrade began from.
+    port.check_revisions(
+        "cut",
+        &[
+            (1, "superseded"),
+            (2, "superseded"),
+            (3, "failed"),
+            (4, "superseded"),
+            (5, "failed"),
+            (6, "deployed"),
+        ],
+    );
+}
+
+#[test]
+fn an_uninstall_that_is_broken_off_goes_on_with_either_program() {
+    let Some(port) = Port::beside_helm() else { return };
+    let hook = "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: {{ .Release.Name }}-bye\n  annotations:\n    helm.sh/hook: pre-delete\nspec:\n  template:\n    metadata: {annotations: {conformance/never-ready: \"\", conformance/ends: Running}}\n    spec:\n      restartPolicy: Never\n      containers:\n      - {name: b, image: example/bye}\n";
+    port.chart("leaving", "", &[("templates/hook.yaml", hook)]);
+    for helms in [true, false] {
+        port.ours("install cut ./leaving").ok();
+        break_off(&port, "uninstall cut", (1, "uninstalling"), Signal::INT, (1, "failed"));
+        let line = "uninstall cut --no-hooks";
+        if helms {
+            port.helm(line).ok()
+        } else {
+            port.ours(line).ok()
+        };
+        assert_eq!(port.ours("list --short").ok(), "");
+    }
 }
