@@ -35,6 +35,6 @@ pub use chart::{Chart, Error as ChartError, File, Values};
 pub use limits::Limits;
 pub use manifest::{Hook, HookEvent, Manifest};
 pub use metadata::{Dependency, Maintainer, Metadata};
-pub use render::{ClusterLookup, Error, RenderOptions, Rendered, render, render_texts};
+pub use render::{ClusterLookup, Error, RenderOptions, Rendered, execute_text, render, render_texts};
 pub use seaworthy_template::{json, yaml};
 pub use values::{as_floats, computed, fill, merge_maps, parse_values, parse_values_within};

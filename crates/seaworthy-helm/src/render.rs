@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use seaworthy_template::{Limits, Lookup, Map, MapType, Options, Templates, Value};
+use seaworthy_template::{Limits, Lookup, Map, MapType, Options, Resolve, Templates, Value};
 
 use crate::capabilities::Capabilities;
 use crate::chart::{Chart, File, Values};
@@ -43,6 +43,10 @@ pub struct RenderOptions {
     pub lookup: Option<Arc<dyn ClusterLookup>>,
     /// The time `now` returns; the system's when absent.
     pub now_unix_s: Option<i64>,
+    /// Hosts are asked for by `getHostByName`; without this it finds none.
+    pub resolve: Option<Resolve>,
+    /// The notes of subcharts belong to the chart's.
+    pub subchart_notes: bool,
 }
 
 impl RenderOptions {
@@ -61,6 +65,8 @@ impl RenderOptions {
             post_render: None,
             lookup: None,
             now_unix_s: None,
+            resolve: None,
+            subchart_notes: false,
         }
     }
 
@@ -160,7 +166,7 @@ fn document(manifest: &Manifest) -> String {
 /// Renders a chart. `values` are the user's; the chart's defaults are merged below them.
 pub fn render(chart: &Chart, values: &Values, options: &RenderOptions) -> Result<Rendered, Error> {
     let (chart, mut files) = texts(chart, values, options)?;
-    let notes = take_notes(&chart, &mut files);
+    let notes = take_notes(&chart, &mut files, options.subchart_notes);
     if let Some(renderer) = &options.post_render {
         files = post_render::apply(&files, renderer.as_ref())?;
     }
@@ -230,6 +236,16 @@ fn process_and_execute(
     Ok((chart, files))
 }
 
+/// A lone template of a user's own over `data`.
+pub fn execute_text(template: &str, data: &Json) -> Result<String, Error> {
+    const NAME: &str = "tpl";
+    seaworthy_template::with_deep_stack(|| {
+        let mut templates = Templates::new(Options::default());
+        templates.parse(NAME, template).map_err(Error::Parse)?;
+        templates.render(NAME, Value::from_json(data)).map_err(|source| template_error(NAME, source))
+    })?
+}
+
 fn check_kube_version(chart: &Chart, capabilities: &Capabilities) -> Result<(), Error> {
     let wanted = &chart.metadata.kube_version;
     let found = capabilities.plain_version();
@@ -239,11 +255,18 @@ fn check_kube_version(chart: &Chart, capabilities: &Capabilities) -> Result<(), 
     Err(Error::KubeVersion { wanted: wanted.clone(), found: capabilities.kube_version.clone() })
 }
 
-/// Only the root chart's notes are shown; those of subcharts are dropped.
-fn take_notes(chart: &Chart, files: &mut BTreeMap<String, String>) -> String {
-    let own = files.remove(&format!("{}/templates/NOTES.txt", chart.name())).unwrap_or_default();
-    files.retain(|name, _| !name.ends_with("NOTES.txt"));
-    own
+/// The root chart's notes, and those of subcharts after them where they are wanted; else they are dropped.
+fn take_notes(chart: &Chart, files: &mut BTreeMap<String, String>, with_subcharts: bool) -> String {
+    let mut notes = files.remove(&format!("{}/templates/NOTES.txt", chart.name())).unwrap_or_default();
+    files.retain(|name, text| {
+        let is_notes = name.ends_with("NOTES.txt");
+        if is_notes && with_subcharts {
+            notes.push_str(if notes.is_empty() { "" } else { "\n" });
+            notes.push_str(text);
+        }
+        !is_notes
+    });
+    notes
 }
 
 /// One template with what it sees.
@@ -374,6 +397,7 @@ fn execute(units: &[Unit], options: &RenderOptions) -> Result<BTreeMap<String, S
             .clone()
             .map(|lookup| std::rc::Rc::new(Adapter(lookup)) as std::rc::Rc<dyn Lookup>),
         lint: options.lint,
+        resolve: options.resolve,
     });
     for unit in units {
         templates.parse(&unit.name, &unit.text).map_err(Error::Parse)?;

@@ -57,7 +57,12 @@ pub struct Options {
     pub lookup: Option<Rc<dyn Lookup>>,
     /// `required` and `fail` pass, as in `helm lint`.
     pub lint: bool,
+    /// The address of a host for `getHostByName`, which finds none without this.
+    pub resolve: Option<Resolve>,
 }
+
+/// Asks for the address of a host.
+pub type Resolve = fn(&str) -> Option<String>;
 
 /// The named templates that are visible.
 #[derive(Clone, Default)]

@@ -23,7 +23,7 @@ pub mod value;
 mod values_methods;
 pub mod yaml;
 
-pub use engine::{Limits, Lookup, Options, Templates};
+pub use engine::{Limits, Lookup, Options, Resolve, Templates};
 pub use error::{Error, ExecError, Failure, ParseError};
 pub use funcs::helm::{MESSAGE_END, MESSAGE_START};
 pub use funcs::paths::{base as path_base, clean as path_clean};

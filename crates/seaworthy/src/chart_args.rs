@@ -16,6 +16,7 @@ use std::io::Read as _;
 use crate::commands::package::source_date_epoch;
 use crate::cx::Cx;
 use crate::failure::{Failure, Kind, Or, Outcome};
+use crate::helm_files;
 
 /// Where a chart comes from.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -136,7 +137,7 @@ impl PostRenderArgs {
         let Some(name) = self.post_renderer.as_deref().filter(|name| !name.is_empty()) else {
             return Ok(None);
         };
-        let plugins = Settings::from_environment().plugins;
+        let plugins = helm_files::settings().plugins;
         let program = post_render::Program::find(name, &self.post_renderer_args, &plugins);
         let program = program.or_fail(Kind::Input, "cannot use `--post-renderer`")?;
         Ok(Some(Arc::new(program)))
@@ -196,7 +197,7 @@ impl SourceArgs {
     pub async fn locate_with(&self, reference: &str, provenance: bool) -> Result<Source, Failure> {
         let mut request = self.request(reference)?;
         request.provenance |= provenance;
-        let source = seaworthy_repo::locate(&request, &Settings::from_environment()).await;
+        let source = seaworthy_repo::locate(&request, &helm_files::settings()).await;
         source.or_fail(Kind::Input, format!("cannot find the chart `{reference}`"))
     }
 
@@ -245,7 +246,7 @@ impl SourceArgs {
             .provenance
             .as_deref()
             .ok_or_else(|| provenance::Error::Missing(format!("{}.prov", archive.file_name)));
-        let keyring = self.keyring.clone().unwrap_or_else(|| Settings::from_environment().keyring);
+        let keyring = self.keyring.clone().unwrap_or_else(|| helm_files::settings().keyring);
         let signature = signature.or_fail(Kind::Input, tried())?;
         let verified = provenance::verify(&archive.data, &archive.file_name, signature, &keyring).await;
         verified.map(Some).or_fail(Kind::Input, tried())
@@ -281,13 +282,13 @@ impl DependencyArgs {
     }
 
     pub async fn update(&self, folder: &Path, tell: Tell<'_>) -> Outcome {
-        let settings = Settings::from_environment();
+        let settings = helm_files::settings();
         let done = self.manager(folder, &settings)?.update(tell).await;
         done.or_fail(Kind::Input, format!("cannot update the dependencies of `{}`", folder.display()))
     }
 
     pub async fn build(&self, folder: &Path, tell: Tell<'_>) -> Outcome {
-        let settings = Settings::from_environment();
+        let settings = helm_files::settings();
         let done = self.manager(folder, &settings)?.build(tell).await;
         done.or_fail(Kind::Input, format!("cannot build the dependencies of `{}`", folder.display()))
     }

@@ -9,8 +9,9 @@ use crate::commands::{
     package, pull, push, registry, repo, rollback, search, show, status, template, test, uninstall, up,
     upgrade, verify, version,
 };
-use crate::cx::{Choice, Cx};
-use crate::failure::{EXIT_CODES, Failure, Kind, Outcome};
+use crate::cx::{Choice, Cx, ServerArgs};
+use crate::failure::{EXIT_CODES, Failure, Kind, Or, Outcome};
+use crate::helm_files::FilesArgs;
 use crate::home::Home;
 
 /// From a compose file to a running application on Kubernetes.
@@ -52,6 +53,28 @@ struct Global {
     /// Print nothing but data and errors
     #[arg(short, long, global = true)]
     quiet: bool,
+
+    #[command(flatten)]
+    server: ServerArgs,
+
+    #[command(flatten)]
+    files: FilesArgs,
+
+    #[command(flatten)]
+    _without_effect: WithoutEffect,
+}
+
+/// Global flags of Helm that change nothing here: what goes wrong is always told in full, and without colours.
+#[derive(Debug, clap::Args)]
+struct WithoutEffect {
+    #[arg(long, global = true, hide = true)]
+    debug: bool,
+    #[arg(long, global = true, hide = true)]
+    burst_limit: Option<u32>,
+    #[arg(long, global = true, hide = true)]
+    qps: Option<f32>,
+    #[arg(long, global = true, hide = true, alias = "colour")]
+    color: Option<String>,
 }
 
 // Made once per process: its size costs nothing.
@@ -91,8 +114,9 @@ enum Command {
 
 impl Cli {
     pub async fn run(self) -> Outcome {
-        let Global { context, kubeconfig, namespace, quiet } = self.global;
-        let mut cx = Cx::new(Home::find()?, Choice { kubeconfig, context }, namespace, quiet);
+        let Global { context, kubeconfig, namespace, quiet, server, files, .. } = self.global;
+        files.choose();
+        let mut cx = Cx::new(Home::find()?, Choice { kubeconfig, context, server }, namespace, quiet);
         let outcome = match self.command {
             Command::Up(command) => interruptible(Box::pin(command.run(&mut cx))).await,
             Command::Down(command) => interruptible(command.run(&mut cx)).await,
@@ -132,11 +156,15 @@ impl Cli {
     }
 }
 
-/// Ends a command on Ctrl-C. What it had begun is left in a state that the next run continues from.
+/// Ends a command on Ctrl-C, or when it is asked to end. What it had begun is left in a state that the next run
+/// continues from.
 async fn interruptible(work: impl Future<Output = Outcome>) -> Outcome {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .or_fail(Kind::Unexpected, "cannot listen to signals")?;
     tokio::select! {
         outcome = work => outcome,
         _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
+        _ = terminate.recv() => Err(Failure::interrupted()),
     }
 }
 

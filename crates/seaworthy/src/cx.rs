@@ -18,11 +18,45 @@ const LEAVING: Duration = Duration::from_secs(5);
 pub struct Choice {
     pub kubeconfig: Option<PathBuf>,
     pub context: Option<String>,
+    pub server: ServerArgs,
+}
+
+/// Helm's global flags for the API server: what they say goes before what the kubeconfig says.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Instead of what the kubeconfig says")]
+pub struct ServerArgs {
+    /// URL of the API server
+    #[arg(long, global = true, value_name = "URL", hide_short_help = true)]
+    pub kube_apiserver: Option<String>,
+
+    /// Bearer token
+    #[arg(long, global = true, value_name = "TOKEN", hide_short_help = true)]
+    pub kube_token: Option<String>,
+
+    /// User to act as
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    pub kube_as_user: Option<String>,
+
+    /// Group to act as; may be repeated
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    pub kube_as_group: Vec<String>,
+
+    /// Certificate authorities of the API server, in PEM
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    pub kube_ca_file: Option<PathBuf>,
+
+    /// Name in the API server's certificate
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    pub kube_tls_server_name: Option<String>,
+
+    /// Do not check the API server's certificate
+    #[arg(long, global = true, hide_short_help = true)]
+    pub kube_insecure_skip_tls_verify: bool,
 }
 
 impl Choice {
     pub fn is_drydock(&self) -> bool {
-        self.kubeconfig.is_none() && self.context.is_none()
+        self.kubeconfig.is_none() && self.context.is_none() && self.server.kube_apiserver.is_none()
     }
 }
 

@@ -15,6 +15,7 @@ mod commands;
 mod cx;
 mod engine;
 mod failure;
+mod helm_files;
 mod home;
 mod images;
 mod package;

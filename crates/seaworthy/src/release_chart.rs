@@ -40,6 +40,38 @@ pub struct RenderArgs {
     /// Fetch what is missing in the chart's charts/ first
     #[arg(long)]
     dependency_update: bool,
+
+    #[command(flatten)]
+    seen: SeenArgs,
+}
+
+/// What templates may see besides the cluster, and which notes are shown.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub struct SeenArgs {
+    /// Let `getHostByName` ask for addresses; without it there are none
+    #[arg(long)]
+    enable_dns: bool,
+
+    /// Show the notes of subcharts after the chart's
+    #[arg(long)]
+    render_subchart_notes: bool,
+
+    /// Objects are always checked by the server, as far as it is asked
+    #[arg(long, hide = true)]
+    disable_openapi_validation: bool,
+}
+
+impl SeenArgs {
+    pub fn put_into(self, options: &mut RenderOptions) {
+        options.resolve = self.enable_dns.then_some(resolve as fn(&str) -> Option<String>);
+        options.subchart_notes = self.render_subchart_notes;
+    }
+}
+
+/// One of the addresses of a host.
+fn resolve(host: &str) -> Option<String> {
+    use std::net::ToSocketAddrs as _;
+    (host, 0).to_socket_addrs().ok()?.next().map(|address| address.ip().to_string())
 }
 
 /// A chart with the user's values, as it was found.
@@ -111,6 +143,7 @@ impl Found {
         options.limits = self.limits.template;
         options.skip_schema_validation = self.render.skip_schema_validation;
         options.post_render = self.render.post_render.find()?;
+        self.render.seen.put_into(&mut options);
         if let Some(client) = client {
             options.capabilities = cluster_view::capabilities(client).await?;
             options.lookup = Some(cluster_view::lookup(client));

@@ -84,7 +84,10 @@ impl Finding {
             | Problem::Owned { .. }
             | Problem::Conflict { .. }
             | Problem::Quota { .. } => true,
-            Problem::Refused { code, .. } => matches!(code, 400 | 422),
+            // A value of the wrong type is answered with 500, as if the server were at fault.
+            Problem::Refused { code, message } => {
+                matches!(code, 400 | 422) || message.starts_with("failed to create typed patch object")
+            }
             Problem::QuotaOfPods { .. }
             | Problem::TooLarge { .. }
             | Problem::Full { .. }

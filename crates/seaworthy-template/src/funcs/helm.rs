@@ -18,7 +18,10 @@ pub const TABLE: &[Function] = &[
     f("required", &[Str, Any], required),
     f("fail", &[Str], |cx, a| if cx.runtime.options.lint { string("") } else { Err(message(&text(&a[0]))) }),
     f("lookup", &[Str, Str, Str, Str], lookup),
-    f("getHostByName", &[Str], |_, _| string("")),
+    f("getHostByName", &[Str], |cx, a| {
+        let found = cx.runtime.options.resolve.and_then(|resolve| resolve(&text(&a[0])));
+        string(found.unwrap_or_default())
+    }),
     f("toYaml", &[Any], |_, a| string(yaml::write(&a[0]).unwrap_or_default().trim_end_matches_once())),
     f("mustToYaml", &[Any], |_, a| {
         string(yaml::write(&a[0]).map_err(Error::Message)?.trim_end_matches_once())

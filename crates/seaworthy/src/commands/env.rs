@@ -1,9 +1,8 @@
 //! `seaworthy env`: where this program, and Helm beside it, keeps things.
 
-use seaworthy_repo::Settings;
-
 use crate::cx::Cx;
 use crate::failure::Outcome;
+use crate::helm_files;
 
 /// Print where things are kept
 ///
@@ -17,7 +16,7 @@ pub struct Env {
 
 impl Env {
     pub fn run(self, cx: &mut Cx) -> Outcome {
-        let settings = Settings::from_environment();
+        let settings = helm_files::settings();
         let paths = [
             ("HELM_CONTENT_CACHE", &settings.content_cache),
             ("HELM_PLUGINS", &settings.plugins),

@@ -4,7 +4,7 @@ use seaworthy_release::{Release, Releases};
 
 use crate::cluster;
 use crate::cx::Cx;
-use crate::failure::{Failure, Kind, Outcome};
+use crate::failure::{Failure, Kind, Or, Outcome};
 use crate::printing::record::{self, Show};
 use crate::printing::{self, Output, OutputArgs};
 
@@ -22,7 +22,7 @@ pub struct Get {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     /// Everything: values, hooks, manifest and notes
-    All(Which),
+    All(All),
     /// The hooks, tests included
     Hooks(Which),
     /// The objects, as they were applied
@@ -42,6 +42,16 @@ struct Which {
     /// An earlier revision
     #[arg(long, value_name = "NUMBER")]
     revision: Option<u64>,
+}
+
+#[derive(Debug, clap::Args)]
+struct All {
+    #[command(flatten)]
+    which: Which,
+
+    /// Print what this template makes of it: {{.Release.Name}}
+    #[arg(long, value_name = "TEMPLATE")]
+    template: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -68,9 +78,13 @@ struct Values {
 impl Get {
     pub async fn run(self, cx: &mut Cx) -> Outcome {
         match self.what {
-            What::All(which) => {
+            What::All(All { which, template }) => {
+                let release = find(cx, &which).await?;
                 let show = Show { metadata: true, everything: true, no_notes: false };
-                print!("{}", record::block(&find(cx, &which).await?, show, &[]));
+                match template.filter(|template| !template.is_empty()) {
+                    Some(template) => print!("{}", templated(&release, template)?),
+                    None => print!("{}", record::block(&release, show, &[])),
+                }
             }
             What::Hooks(which) => print!("{}", record::hooks(&find(cx, &which).await?)),
             What::Manifest(which) => println!("{}", find(cx, &which).await?.manifest),
@@ -88,6 +102,11 @@ impl Get {
         }
         Ok(())
     }
+}
+
+fn templated(release: &Release, template: String) -> Result<String, Failure> {
+    let text = seaworthy_helm::execute_text(&template, &record::fields(release));
+    text.or_fail(Kind::Input, "cannot execute `--template`")
 }
 
 async fn find(cx: &Cx, which: &Which) -> Result<Release, Failure> {

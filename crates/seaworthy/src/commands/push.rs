@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use seaworthy_repo::{Settings, registry};
+use seaworthy_repo::registry;
 
 use crate::chart_args::{HostArgs, LimitArgs};
 use crate::failure::{Kind, Or, Outcome};
+use crate::helm_files;
 
 /// Upload a packed chart, and its signature where there is one, to a registry
 ///
@@ -32,8 +33,7 @@ impl Push {
     pub async fn run(self) -> Outcome {
         let (access, limits) = (self.hosts.access(), self.limits.limits()?);
         let pushed =
-            registry::push_file(&self.chart, &self.remote, &access, &Settings::from_environment(), &limits)
-                .await;
+            registry::push_file(&self.chart, &self.remote, &access, &helm_files::settings(), &limits).await;
         let pushed = pushed.or_fail(Kind::Input, format!("cannot push `{}`", self.chart.display()))?;
         println!("Pushed: {}", pushed.reference);
         println!("Digest: {}", pushed.digest);

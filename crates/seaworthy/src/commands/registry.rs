@@ -1,11 +1,12 @@
 //! `seaworthy registry`: logins at registries, shared with Helm and Docker.
 
+use seaworthy_repo::Access;
 use seaworthy_repo::registry::{Login, Logins, Session};
-use seaworthy_repo::{Access, Settings};
 
 use crate::chart_args::HostArgs;
 use crate::cx::Cx;
 use crate::failure::{Failure, Kind, Or, Outcome};
+use crate::helm_files;
 use crate::secret_input;
 
 /// Log in to registries of charts; the logins are Helm's
@@ -72,7 +73,7 @@ struct LogoutArgs {
 
 impl Registry {
     pub async fn run(self, cx: &mut Cx) -> Outcome {
-        let logins = Logins::new(&Settings::from_environment());
+        let logins = Logins::new(&helm_files::settings());
         match self.action {
             Action::Login(login) => login.run(cx, &logins).await,
             Action::Logout(LogoutArgs { host }) => {

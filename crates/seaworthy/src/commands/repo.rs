@@ -9,6 +9,7 @@ use seaworthy_repo::{Entry, Repositories, Settings, directory};
 use crate::chart_args::LimitArgs;
 use crate::cx::Cx;
 use crate::failure::{Failure, Kind, Or, Outcome};
+use crate::helm_files;
 use crate::printing::{self, Output, OutputArgs};
 use crate::{secret_input, table};
 
@@ -146,7 +147,7 @@ struct Index {
 
 impl Repo {
     pub async fn run(self, cx: &mut Cx) -> Outcome {
-        let settings = Settings::from_environment();
+        let settings = helm_files::settings();
         match self.action {
             Action::Add(add) => add.run(cx, &settings).await,
             Action::List(list) => list.run(&settings),

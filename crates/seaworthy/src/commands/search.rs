@@ -1,11 +1,12 @@
 //! `seaworthy search`: charts in the repositories that have names.
 
 use seaworthy_repo::search::{Hit, Query, search};
-use seaworthy_repo::{Index, Repositories, Settings, cached_index};
+use seaworthy_repo::{Index, Repositories, cached_index};
 
 use crate::chart_args::LimitArgs;
 use crate::cx::Cx;
 use crate::failure::{Failure, Kind, Or, Outcome};
+use crate::helm_files;
 use crate::printing::{self, Output, OutputArgs};
 use crate::table;
 
@@ -111,7 +112,7 @@ impl Found {
 impl InRepositories {
     /// The indexes on this machine; one that is missing is told and passed over.
     fn indexes(&self, cx: &Cx) -> Result<Vec<(String, Index)>, Failure> {
-        let (settings, limits) = (Settings::from_environment(), self.limits.limits()?);
+        let (settings, limits) = (helm_files::settings(), self.limits.limits()?);
         let known = Repositories::load(&settings.repository_config)
             .or_fail(Kind::Input, "cannot read the names of repositories")?;
         if known.repositories.is_empty() {

@@ -6,14 +6,18 @@ use std::path::{Path, PathBuf};
 
 use seaworthy_helm::output::{self, Document, Shown};
 use seaworthy_helm::{RenderOptions, names, render};
+use seaworthy_release::{Crds, Package, Policy, Releases};
 
 use crate::chart_args::{PostRenderArgs, SourceArgs, ValuesArgs, tell_unknown_values};
 use crate::cx::Cx;
 use crate::failure::{Failure, Kind, Or, Outcome};
 use crate::package::{self, Target};
 use crate::project::{self, PlaceArgs, ProjectArgs};
+use crate::release_args::DryRun;
+use crate::release_chart::SeenArgs;
+use crate::{cluster, cluster_view, printing};
 
-/// Print the objects a chart renders to; no cluster is needed
+/// Print the objects a chart renders to; no cluster is needed, and none is asked without --dry-run=server
 ///
 ///   seaworthy template                         the chart of this folder's compose file
 ///   seaworthy template web ./charts/web        a chart of your own, as release `web`
@@ -94,13 +98,19 @@ pub struct Template {
     #[arg(long)]
     skip_schema_validation: bool,
 
-    /// Rendering never changes a cluster; what asks one is `install --dry-run=server`
-    #[arg(long = "dry-run", value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "client",
-          value_parser = ["client"])]
-    _dry_run: Option<String>,
+    /// `server` shows the chart the cluster's APIs, version and objects, and has the server check what it renders to
+    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
+    dry_run: Option<DryRun>,
+
+    /// The same as --dry-run=server
+    #[arg(long, hide = true, conflicts_with = "dry_run")]
+    validate: bool,
 
     #[command(flatten)]
     post_render: PostRenderArgs,
+
+    #[command(flatten)]
+    seen: SeenArgs,
 
     #[command(flatten)]
     _without_effect: WithoutEffect,
@@ -114,15 +124,11 @@ struct WithoutEffect {
     #[arg(long, hide = true)]
     description: Option<String>,
     #[arg(long, hide = true)]
-    disable_openapi_validation: bool,
-    #[arg(long, hide = true)]
     force_conflicts: bool,
     #[arg(long, hide = true)]
     force_replace: bool,
     #[arg(short = 'l', long, hide = true)]
     labels: Vec<String>,
-    #[arg(long, hide = true)]
-    render_subchart_notes: bool,
     #[arg(long, hide = true)]
     replace: bool,
     #[arg(long, hide = true, alias = "atomic")]
@@ -163,6 +169,10 @@ impl Template {
         Ok(())
     }
 
+    fn asks_the_server(&self) -> bool {
+        self.validate || self.dry_run == Some(DryRun::Server)
+    }
+
     async fn chart(self, cx: &mut Cx) -> Outcome {
         let (name, reference) = names::name_and_chart(names::Naming {
             arguments: &self.arguments,
@@ -180,13 +190,22 @@ impl Template {
         options.limits = limits.template;
         options.skip_schema_validation = self.skip_schema_validation;
         options.post_render = self.post_render.find()?;
+        self.seen.put_into(&mut options);
         (options.is_upgrade, options.is_install) = (self.is_upgrade, !self.is_upgrade);
         if let Some(version) = &self.kube_version {
             options.capabilities.set_version(version).map_err(|error| Failure::new(Kind::Input, error))?;
         }
         options.capabilities.api_versions.extend(self.api_versions.iter().cloned());
+        let releases = match self.asks_the_server() {
+            true => Some(see_cluster(cx, &mut options).await?),
+            false => None,
+        };
         let rendered = render(&chart, &values, &options)
             .or_fail(Kind::Input, format!("cannot render the chart `{reference}`"))?;
+        if let Some(releases) = &releases {
+            let package = package::packed(rendered.clone(), values)?;
+            check_by_server(releases, &name, &package).await?;
+        }
         let shown = Shown {
             include_crds: self.include_crds && !self.skip_crds,
             no_hooks: self.no_hooks,
@@ -198,6 +217,26 @@ impl Template {
             }
             None => print(&output::text(&rendered, shown), &self.show_only),
         }
+    }
+}
+
+/// Shows templates the cluster, as an install would.
+async fn see_cluster(cx: &Cx, options: &mut RenderOptions) -> Result<Releases, Failure> {
+    let (client, namespace) = cluster::connect_to_namespace(cx).await?;
+    options.namespace.clone_from(&namespace);
+    options.capabilities = cluster_view::capabilities(&client).await?;
+    options.lookup = Some(cluster_view::lookup(&client));
+    Ok(Releases::new(client, namespace))
+}
+
+/// Has the server try every object; what it would refuse is told, and nothing is changed.
+async fn check_by_server(releases: &Releases, name: &str, package: &Package) -> Outcome {
+    let previewed = releases.preview(name, package, &Policy::helm(), Crds::Create, true).await;
+    let (plan, _) = previewed.map_err(|error| Failure::new(Kind::Release, error))?;
+    eprint!("{}", printing::plan::findings(&plan.findings));
+    match plan.is_blocked() {
+        false => Ok(()),
+        true => Err(Failure::new(Kind::Release, anyhow::anyhow!("release `{name}` would fail"))),
     }
 }
 

@@ -6,7 +6,7 @@ use seaworthy_helm::{Chart, Values, yaml};
 use seaworthy_release::ready::Readiness;
 use seaworthy_release::{Release, Standing, record};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::go;
 
@@ -230,6 +230,40 @@ pub fn computed(release: &Release) -> Result<Value, String> {
 pub fn stored_chart(release: &Release) -> Chart {
     let values: Values = release.chart["values"].as_object().cloned().unwrap_or_default();
     Chart { values, ..Chart::default() }
+}
+
+/// A revision under the names that Go gives its fields: what templates of `get all` see.
+pub fn fields(release: &Release) -> Value {
+    let (info, metadata) = (&release.info, &release.chart["metadata"]);
+    let metadata: serde_json::Map<String, Value> = metadata
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| (go_name(key), value.clone()))
+        .collect();
+    let hook = |hook: &record::Hook| {
+        json!({ "Name": hook.name, "Kind": hook.kind, "Path": hook.path, "Manifest": hook.manifest,
+            "Events": hook.events, "Weight": hook.weight })
+    };
+    json!({ "Release": {
+        "Name": release.name, "Namespace": release.namespace, "Version": release.version,
+        "Manifest": release.manifest, "Config": release.config, "Labels": release.labels,
+        "ApplyMethod": release.apply_method,
+        "Hooks": release.hooks.iter().map(hook).collect::<Vec<_>>(),
+        "Chart": { "Metadata": metadata, "Values": release.chart["values"] },
+        "Info": {
+            "FirstDeployed": go::string(&info.first_deployed), "LastDeployed": go::string(&info.last_deployed),
+            "Deleted": go::string(&info.deleted), "Description": info.description,
+            "Status": info.status.name(), "Notes": info.notes, "RollbackRevision": info.rollback_revision,
+        },
+    } })
+}
+
+/// `appVersion` is `AppVersion` in Go, and `apiVersion` `APIVersion`.
+fn go_name(key: &str) -> String {
+    let rest = key.strip_prefix("api");
+    let (first, rest) = rest.map_or_else(|| key.split_at(key.len().min(1)), |rest| ("api", rest));
+    first.to_uppercase() + rest
 }
 
 pub fn values_text(values: &Value) -> String {

@@ -131,3 +131,95 @@ fn a_cluster_that_does_not_answer_is_named() {
     let told = port.ours("list").fails(6);
     assert!(told.contains("error: cannot list the stored revisions"), "{told}");
 }
+
+/// A chart that looks at its cluster, with a subchart that has notes.
+fn curious(port: &Port) {
+    let looks = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}-seen\ndata:\n  namespace: {{ dig \"metadata\" \"name\" \"nothing\" (lookup \"v1\" \"Namespace\" \"\" \"default\") }}\n  apps: {{ .Capabilities.APIVersions.Has \"apps/v1/Deployment\" | quote }}\n  replicas: {{ .Values.replicas | toJson }}\n";
+    let files = [
+        ("templates/seen.yaml", looks),
+        ("templates/NOTES.txt", "of the chart\n"),
+        ("charts/below/Chart.yaml", "apiVersion: v2\nname: below\nversion: 1.0.0\n"),
+        ("charts/below/templates/NOTES.txt", "of the subchart\n"),
+    ];
+    port.chart("curious", "replicas: \"2\"\n", &files);
+}
+
+#[test]
+fn a_template_may_be_shown_the_cluster_and_checked_by_it() {
+    let Some(port) = Port::beside_helm() else { return };
+    curious(&port);
+    let blind = port.ours("template x ./curious").ok();
+    assert!(blind.contains("namespace: nothing"), "{blind}");
+    for line in ["template x ./curious --dry-run=server", "template x ./curious --validate"] {
+        let seen = port.ours(line).ok();
+        assert!(seen.contains("namespace: default") && seen.contains("apps: \"true\""), "{seen}");
+        assert_eq!(seen, port.helm(line).ok(), "{line}");
+    }
+    let wrong = "template x ./curious --dry-run=server --set-json replicas={\"no\":1}";
+    let helms = port.helm(wrong);
+    assert!(
+        !helms.err.contains("x-seen"),
+        "Helm asks the server for names, and not for what it thinks: {helms}"
+    );
+    let told = port.ours(wrong).fails(6);
+    assert!(told.contains("ConfigMap/x-seen") && told.contains("curious/templates/seen.yaml"), "{told}");
+    assert_eq!(port.ours("list --short").ok(), "", "nothing was recorded");
+}
+
+#[test]
+fn notes_of_subcharts_are_shown_when_asked() {
+    let Some(port) = Port::beside_helm() else { return };
+    curious(&port);
+    for flag in ["", " --render-subchart-notes"] {
+        port.ours(&format!("upgrade --install ours ./curious{flag}")).ok();
+        port.helm(&format!("upgrade --install theirs ./curious{flag}")).ok();
+        let ours = port.ours("get notes ours").ok();
+        assert_eq!(ours, port.helm("get notes ours").ok());
+        let lines = |text: String| {
+            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            // Helm's order is that of a map.
+            lines.sort();
+            lines
+        };
+        assert_eq!(lines(ours), lines(port.helm("get notes theirs").ok()), "{flag}");
+    }
+}
+
+#[test]
+fn a_template_of_ones_own_prints_a_release() {
+    let Some(port) = Port::beside_helm() else { return };
+    web(&port);
+    port.ours("install shop ./web --set colour=red --labels team=a").ok();
+    for template in [
+        "{{.Release.Name}}/{{.Release.Namespace}}@{{.Release.Version}}",
+        "{{.Release.Chart.Metadata.Name}}-{{.Release.Chart.Metadata.AppVersion}}",
+        "{{.Release.Info.Status}}:{{.Release.Info.Description}}",
+        "{{.Release.Config.colour}}{{range.Release.Hooks}}{{.Name}}{{end}}",
+        "{{.Release.Manifest}}",
+    ] {
+        let line = format!("get all shop --template {}", template.replace(' ', ""));
+        assert_eq!(port.ours(&line).ok(), port.helm(&line).ok(), "{template}");
+    }
+    port.ours("get all shop --template {{.Release").fails(3);
+}
+
+#[test]
+fn flags_go_before_what_the_kubeconfig_says() {
+    let Some(port) = Port::beside_helm() else { return };
+    web(&port);
+    port.ours("install shop ./web").ok();
+    let config = std::fs::read_to_string(port.folder.path().join("kubeconfig")).unwrap();
+    port.write("kubeconfig", &config.replace(port.server(), "https://127.0.0.1:1"));
+    let there = format!("list --short --kube-apiserver {}", port.server());
+    for (flags, works) in [
+        ("", true),
+        (" --kube-insecure-skip-tls-verify --kube-tls-server-name elsewhere", true),
+        (" --kube-tls-server-name elsewhere.example", false),
+        (" --kube-as-user nobody", false),
+        (" --kube-as-user nobody --kube-as-group system:masters", true),
+    ] {
+        let line = format!("{there}{flags}");
+        let (ours, helms) = (port.ours(&line), port.helm(&line));
+        assert_eq!((ours.code == Some(0), helms.code == Some(0)), (works, works), "{ours}\n{helms}");
+    }
+}
