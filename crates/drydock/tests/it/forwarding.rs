@@ -65,7 +65,7 @@ impl Drop for Forward {
 }
 
 /// A pod whose port 7000 echoes, for many connections at once, and whose port 8000 serves files.
-fn serving(world: &World) {
+pub fn serving(world: &World) {
     let script = "echo hello > /www/index.html; httpd -p 8000 -h /www; exec nc -ll -p 7000 -e cat";
     world.pod("p", script, json!({ "ports": [{ "containerPort": 8000 }, { "containerPort": 7000 }] }));
     world.until_ready("p");

@@ -6,6 +6,7 @@ mod attaching;
 mod commands;
 mod debugging;
 mod forwarding;
+mod kube_rs;
 mod logging;
 mod reaching;
 mod rotating;
