@@ -51,7 +51,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     };
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let backend = Arc::new(Backend::default());
-    let (api, pki, address) = start_api(&config, &folder, backend.clone(), &stop, &tasks).await?;
+    let (store, api, pki, address) = start_api(&config, &folder, backend.clone(), &stop, &tasks).await?;
     // Told to everybody who prints a URL, so a port that another program uses costs nobody their app.
     let http_port = usable_port(config.http_port).await.map_err(Error::Listen)?;
     let config = Config { http_port, ..config };
@@ -60,13 +60,15 @@ pub async fn run(config: Config) -> Result<(), Error> {
         api_url: format!("https://{address}"),
         http_port,
     };
+    // Who reads the announcement may ask for the end at once.
+    let told_to_stop = told_to_stop()?;
     folder.announce(&announcement).map_err(at)?;
     tracing::info!(api = announcement.api_url, "drydock answers");
 
     start_controllers(&api, &pki, &folder, &stop, &tasks);
     let node = NodeSide::new(&config, &folder, api.clone(), pki, backend)?;
     let node = tokio::spawn(node.run(stop.clone()));
-    told_to_stop().await?;
+    told_to_stop.await;
     tracing::info!("stopping");
     // The node's side needs the API to say how its pods ended, so it goes first.
     stop.cancel();
@@ -75,6 +77,10 @@ pub async fn run(config: Config) -> Result<(), Error> {
     }
     tasks.close();
     tasks.wait().await;
+    // Whoever waits for the folder's lock opens the store next.
+    if let Err(error) = tokio::task::spawn_blocking(move || store.close()).await {
+        tracing::error!(%error, "the store ended badly");
+    }
     folder.unannounce().map_err(at)
 }
 
@@ -84,7 +90,7 @@ async fn start_api(
     backend: Arc<Backend>,
     stop: &CancellationToken,
     tasks: &TaskTracker,
-) -> Result<(Api, Arc<Pki>, SocketAddr), Error> {
+) -> Result<(Store, Api, Arc<Pki>, SocketAddr), Error> {
     let (store_path, pki_path) = (folder.store(), folder.pki());
     // Both block on the disk, and neither needs the other.
     let (keys_path, sealed) = (folder.pki(), config.sealed_kinds.clone());
@@ -97,7 +103,7 @@ async fn start_api(
     let audit = config.audit_log.clone().map(drydock_api::AuditConfig::new);
     let pod_address = drydock_node::protocol::NODE_IP;
     let api_config = ApiConfig { port: address.port(), pod_address, audit, ..ApiConfig::default() };
-    let api = Api::new(api_config, store, pki.clone(), backend)
+    let api = Api::new(api_config, store.clone(), pki.clone(), backend)
         .await
         .map_err(|error| Error::Api(error.to_string()))?;
     let tls = pki.server_tls()?;
@@ -108,7 +114,7 @@ async fn start_api(
         }
     });
     pki.write_kubeconfig(&folder.kubeconfig(), &format!("https://{address}"))?;
-    Ok((api, pki, address))
+    Ok((store, api, pki, address))
 }
 
 fn open_store(path: &Path, keys: &Path, sealed: &[String]) -> Result<Store, Error> {
@@ -137,12 +143,14 @@ fn start_controllers(api: &Api, pki: &Pki, folder: &Folder, stop: &CancellationT
     tasks.spawn(drydock_controllers::run(api.client_of(Part::Controllers), config, stop.child_token()));
 }
 
-async fn told_to_stop() -> Result<(), Error> {
+/// Listens from now on; what is returned ends when somebody wants the daemon to end.
+fn told_to_stop() -> Result<impl Future<Output = ()>, Error> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use drydock_api::{Keyring, SEALED};
 use drydock_store::{Expect, List, Store, Txn};
 
+use crate::world::SOON;
+
 const FOLDER: &str = "DRYDOCK_ROTATION_TEST";
 const POINTS: usize = 40;
 const SECRETS: usize = 300;
@@ -138,4 +140,26 @@ fn the_key_of_an_engine_that_never_ran_or_runs_is_left_alone() {
     drop(held);
     assert_eq!(drydock::rotate_key(folder.path()).unwrap(), 0, "a store with nothing in it");
     assert_ne!(keys_of(folder.path()), before);
+}
+
+#[tokio::test]
+async fn an_engine_that_was_stopped_leaves_its_store_to_the_next_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = folder.path().join("engine");
+    let mut daemon = Command::new(env!("CARGO_BIN_EXE_drydock"))
+        .args([&engine, &folder.path().join("images")])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    while !drydock::is_ready(&engine) {
+        assert!(begun.elapsed() < SOON, "the engine should start");
+        assert!(daemon.try_wait().unwrap().is_none(), "the engine ended by itself");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(drydock::stop(&engine, SOON).await.unwrap());
+    drydock::rotate_key(&engine).unwrap();
+    assert!(daemon.wait().unwrap().success());
 }
