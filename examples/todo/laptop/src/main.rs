@@ -10,6 +10,7 @@ mod sockets;
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use service::config::Settings;
 
@@ -26,6 +27,11 @@ The todo application, whole: pages, API, assistant and MCP server, on this machi
 
 Ctrl-C stops it and finishes what is in progress. All settings are explained in .env.example.";
 
+/// What a person at a terminal should see: what fails, and no line for each request or for a database that is just being
+/// prepared.
+const LOG_LEVEL: &str = "warn,service::health=error,service::web=error";
+/// Wrappers pass a signal on that the terminal has sent to everybody: within this time it is the same one.
+const ONE_KEYSTROKE: Duration = Duration::from_millis(500);
 /// What interrupted programs end with.
 const INTERRUPTED: i32 = 130;
 
@@ -67,8 +73,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Error> {
-    // A line per request helps a cluster, not somebody at a terminal.
-    let settings = Settings::from_env().with_default("LOG_LEVEL", "WARN");
+    let settings = Settings::from_env().with_default("LOG_LEVEL", LOG_LEVEL);
     service::log::init(&settings);
     let stop = stop();
     let sockets = Sockets::bind(&settings).await?;
@@ -92,11 +97,11 @@ fn stop() -> impl Future<Output = ()> {
     let first = service::shutdown::requested();
     tokio::spawn(async {
         first.await;
-        let second = service::shutdown::requested();
         tell("\nstopping, finishing what is in progress; Ctrl-C again stops at once");
         // Nobody listens where a part has failed and everything is stopping already.
         let _ = asked.send(());
-        second.await;
+        tokio::time::sleep(ONE_KEYSTROKE).await;
+        service::shutdown::requested().await;
         std::process::exit(INTERRUPTED);
     });
     async { told.await.unwrap_or_default() }
