@@ -91,29 +91,40 @@ async function say(form, submitter) {
     notice("chat-notice", problem);
   }
   await refresh();
-  scrollChat();
 }
 
 const OVER = Symbol("the session is over");
 
 // Says it and shows the reply as it comes. Returns what to tell when it did not come to its end.
 async function converse(body, reply, dots) {
+  const silence = new AbortController();
+  let timer;
+  const alive = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => silence.abort(), SILENCE_MS);
+  };
   try {
-    const answer = await fetch("/chat", { method: "POST", body, headers: { accept: "text/event-stream" } });
+    alive();
+    const headers = { accept: "text/event-stream" };
+    const answer = await fetch("/chat", { method: "POST", body, headers, signal: silence.signal });
     if (answer.status === 401) return OVER;
     if (answer.status === 403) return STALE;
-    if (answer.ok) return await listen(answer, reply, dots);
+    if (answer.ok) return await listen(answer, reply, dots, alive);
     return (await answer.json()).message || FAILED;
   } catch {
     return navigator.onLine ? FAILED : OFFLINE;
+  } finally {
+    clearTimeout(timer);
   }
 }
 
-// Shows a reply as it comes. Returns what to tell when it did not come to its end.
-async function listen(answer, reply, dots) {
+// Reads to the end of a reply; null when it was a good one.
+async function listen(answer, reply, dots, alive) {
   const words = reply.querySelector("p");
   let outcome = FAILED;
   for await (const { name, data } of events(answer.body)) {
+    alive();
+    const follows = isAtEnd();
     if (name === "tool") showTool(reply, data);
     if (name === "delta") {
       dots.remove();
@@ -121,7 +132,8 @@ async function listen(answer, reply, dots) {
     }
     if (name === "done") outcome = null;
     if (name === "error") outcome = data.message;
-    scrollChat();
+    // Whoever scrolled up to read something is left there.
+    if (follows) scrollChat();
   }
   return outcome;
 }
@@ -143,3 +155,16 @@ async function* events(body) {
     }
   }
 }
+
+// --- The question before the conversation is cleared: gone as soon as one turns to something else ---
+
+function dismiss(event) {
+  const question = document.getElementById("clear");
+  if (!question?.open) return;
+  if (event.type === "keydown" && event.key === "Escape") question.querySelector("summary").focus();
+  else if (event.type === "keydown" || question.contains(event.target)) return;
+  question.open = false;
+}
+
+document.addEventListener("click", dismiss);
+document.addEventListener("keydown", dismiss);

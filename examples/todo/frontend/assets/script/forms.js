@@ -70,6 +70,7 @@ async function post(sent) {
       method: "POST",
       body: new URLSearchParams(sent.data),
       headers: { accept: "text/html" },
+      signal: AbortSignal.timeout(ANSWER_MS),
     });
     const next = boardIn(await answer.text());
     if (next) return take(next, answer.ok, sent, seen);

@@ -9,20 +9,23 @@ async function refresh() {
     again = true;
     return refreshing;
   }
-  refreshing = (async () => {
+  refreshing = renew();
+  return refreshing;
+}
+
+async function renew() {
+  try {
     do {
       again = false;
       const [asked, seen] = [location.href, adoptions];
-      const answer = await fetch(asked, { headers: { accept: "text/html", "x-live": "1" } });
+      const headers = { accept: "text/html", "x-live": "1" };
+      const answer = await fetch(asked, { headers, signal: AbortSignal.timeout(ANSWER_MS) });
       const next = boardIn(await answer.text());
       // What somebody did meanwhile is not in this page.
       if (asked !== location.href || seen !== adoptions) again = true;
       else if (next) adopt(next, true);
       else if (answer.ok) sessionOver();
     } while (again);
-  })();
-  try {
-    await refreshing;
   } catch {
     // The next event, or the next look, will tell.
   } finally {

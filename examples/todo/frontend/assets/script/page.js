@@ -6,5 +6,8 @@ const board = document.querySelector("[data-board]");
 const PARTS = ["tasks", "chat"];
 const POLL_MS = 10_000;
 const RETRY_MAX_MS = 30_000;
+// The server gives up earlier; this is for connections that die without a word.
+const ANSWER_MS = 30_000;
+const SILENCE_MS = 75_000;
 
 document.documentElement.classList.add("scripted");

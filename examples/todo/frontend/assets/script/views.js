@@ -10,7 +10,7 @@ async function go(address, { remember = true } = {}) {
   heading = address;
   busy(list, 1);
   try {
-    const answer = await fetch(address, { headers: { accept: "text/html" } });
+    const answer = await fetch(address, { headers: { accept: "text/html" }, signal: AbortSignal.timeout(ANSWER_MS) });
     const next = boardIn(await answer.text());
     // Somebody who types on wants the answer to the last letter, whichever comes last.
     if (mine !== looks) return;
@@ -21,7 +21,7 @@ async function go(address, { remember = true } = {}) {
     if (remember) history.pushState(null, "", address);
     if (isLate) refresh();
   } catch {
-    if (mine === looks) notice("notice", OFFLINE);
+    if (mine === looks) notice("notice", navigator.onLine ? UNAVAILABLE : OFFLINE);
   } finally {
     busy(list, -1);
     if (mine === looks) heading = null;

@@ -11,6 +11,9 @@ use base64::Engine;
 use serde_json::{Value, json};
 use service::client::Client;
 
+pub const TAB: &str = "\u{e004}";
+pub const ENTER: &str = "\u{e007}";
+pub const ESCAPE: &str = "\u{e00c}";
 /// The key under which the protocol names an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// Two cores shared with a compiler and three services.
@@ -272,7 +275,7 @@ impl Browser {
         self.act(css, "click", &json!({}));
     }
 
-    /// Presses keys wherever the focus is. `\u{e004}` is Tab, `\u{e007}` Enter, `\u{e00c}` Escape.
+    /// Presses keys wherever the focus is.
     #[track_caller]
     pub fn press(&self, keys: &str) {
         self.until_at_rest();

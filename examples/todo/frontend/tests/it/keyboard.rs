@@ -1,11 +1,7 @@
 //! The application for people who never touch a mouse.
 
-use crate::browser::Browser;
+use crate::browser::{Browser, ENTER, ESCAPE, TAB};
 use crate::world::World;
-
-const TAB: &str = "\u{e004}";
-const ENTER: &str = "\u{e007}";
-const ESCAPE: &str = "\u{e00c}";
 
 #[test]
 fn the_keyboard_is_enough() {

@@ -1,6 +1,7 @@
 //! What comes by itself: replies while they are made, the list changed by the chat, the other window's changes; and
 //! what is said when nothing comes any more.
 
+use crate::browser::ESCAPE;
 use crate::world::{NO_LIMIT, World};
 
 #[test]
@@ -20,6 +21,10 @@ fn the_assistant_changes_the_list_and_shows_how() {
     browser.until_titles(&[]);
     world.until_replies(3);
     browser.until_shown("#messages .bubble:last-of-type", "elete");
+    browser.click("#clear > summary");
+    browser.screenshot("chat-clear");
+    browser.press(ESCAPE);
+    browser.until_count("#clear[open]", 0);
     browser.click("#clear > summary");
     browser.click("#clear button");
     browser.until_shown("#messages .empty", "I keep your list.");
