@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::cx::{Cx, News, NewsSender};
 use super::events::Tone;
+use super::fields::Facts;
 use super::images::{PullPolicy, chain};
 use super::objects::{Needed, needed_by_pod};
 use super::plan::{self, Step};
@@ -252,17 +253,14 @@ impl Worker {
             self.ip = Some(made.map_err(failed)?.ip);
         }
         let facts = self.cx.facts(self.ip);
-        let maker = Maker {
-            client: &self.cx.client,
-            node: &self.cx.node,
-            dir: &self.cx.dir,
-            pod: &self.pod,
-            facts: &facts,
-        };
-        let volumes = maker.prepare().await;
+        let volumes = self.maker(&facts).prepare().await;
         self.volumes =
             Some(volumes.map_err(|e| ("FailedMount", format!("MountVolume.SetUp failed: {}", chain(&e))))?);
         Ok(())
+    }
+
+    fn maker<'a>(&'a self, facts: &'a Facts) -> Maker<'a> {
+        Maker { client: &self.cx.client, node: &self.cx.node, dir: &self.cx.dir, pod: &self.pod, facts }
     }
 
     fn pull(&mut self, name: &str) {
@@ -334,14 +332,8 @@ impl Worker {
             return;
         }
         let facts = self.cx.facts(self.ip);
-        let maker = Maker {
-            client: &self.cx.client,
-            node: &self.cx.node,
-            dir: &self.cx.dir,
-            pod: &self.pod,
-            facts: &facts,
-        };
-        match maker.refresh().await {
+        let refreshed = self.maker(&facts).refresh().await;
+        match refreshed {
             Ok(refresh_at) => {
                 if let Some(volumes) = &mut self.volumes {
                     volumes.refresh_at = refresh_at;
