@@ -11,14 +11,18 @@ use anyhow::{Context, bail};
 /// Which crates of ours a crate may name, besides itself. The arrows of ARCHITECTURE.md.
 const ARROWS: &[(&str, &[&str])] = &[
     ("go-duration", &[]),
-    ("drydock-kinds", &["go-duration"]),
+    ("kubernetes-quantity", &[]),
+    ("drydock-kinds", &["go-duration", "kubernetes-quantity"]),
     ("drydock-protobuf", &["go-duration"]),
     ("drydock-store", &[]),
     ("drydock-streams", &[]),
-    ("drydock-api", &["drydock-kinds", "drydock-protobuf", "drydock-store", "drydock-streams"]),
+    (
+        "drydock-api",
+        &["drydock-kinds", "drydock-protobuf", "drydock-store", "drydock-streams", "kubernetes-quantity"],
+    ),
     ("drydock-conformance", &["drydock-api", "drydock-controllers", "drydock-store"]),
-    ("drydock-controllers", &["drydock-kinds"]),
-    ("drydock-node", &["seaworthy-image"]),
+    ("drydock-controllers", &["drydock-kinds", "kubernetes-quantity"]),
+    ("drydock-node", &["kubernetes-quantity", "seaworthy-image"]),
     (
         "drydock",
         &[
@@ -36,7 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("seaworthy-image", &[]),
     ("seaworthy-template", &["go-duration"]),
     ("seaworthy-helm", &["seaworthy-template"]),
-    ("seaworthy-release", &["seaworthy-template"]),
+    ("seaworthy-release", &["kubernetes-quantity", "seaworthy-template"]),
     ("seaworthy-repo", &["seaworthy-helm", "seaworthy-template"]),
     (
         "seaworthy",

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use k8s_openapi::api::core::v1::LimitRange;
+use kubernetes_quantity::Quantity;
 use serde_json::{Map, Value, json};
 
 use crate::column::ColumnType;
@@ -12,7 +13,6 @@ use crate::pod::resources::{Amounts, amounts};
 use crate::read::{entries, list, text};
 use crate::role::created;
 use crate::rules;
-use crate::schema::Quantity;
 use crate::{Column, KindSpec};
 
 pub const KIND: KindSpec = KindSpec::namespaced::<LimitRange>()

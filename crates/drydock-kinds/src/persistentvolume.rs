@@ -1,6 +1,7 @@
 //! PersistentVolume: storage that outlives pods.
 
 use k8s_openapi::api::core::v1::PersistentVolume;
+use kubernetes_quantity::Quantity;
 use serde_json::{Value, json};
 
 use crate::cells::{access_modes, phase};
@@ -9,7 +10,6 @@ use crate::field::{FieldError, Path};
 use crate::persistentvolumeclaim::ACCESS_MODES;
 use crate::pod::template;
 use crate::read::{entries, list, or, text};
-use crate::schema::quantity_nano;
 use crate::selector;
 use crate::{Column, KindSpec};
 
@@ -102,7 +102,7 @@ fn access_modes_and_capacity(new: &Value, path: &Path) -> Vec<FieldError> {
     let size = text(capacity, "/storage");
     if size.is_empty() || capacity.as_object().is_some_and(|amounts| amounts.len() > 1) {
         errors.push(FieldError::not_supported(&at, capacity.clone(), &["storage"]));
-    } else if quantity_nano(size).is_some_and(|size| size <= 0) {
+    } else if Quantity::parse(size).is_some_and(|size| size <= Quantity::ZERO) {
         errors.push(FieldError::invalid(&at.key("storage"), size, "must be greater than zero"));
     }
     errors

@@ -1,6 +1,7 @@
 //! PersistentVolumeClaim: a request for storage.
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kubernetes_quantity::Quantity;
 use serde_json::{Value, json};
 
 use crate::cells::{access_modes, phase};
@@ -8,7 +9,6 @@ use crate::edit::{ensure, fill_at, start_status};
 use crate::field::{FieldError, Path};
 use crate::pod::template;
 use crate::read::{list, or, text};
-use crate::schema::quantity_nano;
 use crate::selector;
 use crate::{Column, KindSpec};
 
@@ -92,7 +92,7 @@ pub(crate) fn check_spec(spec: &Value, path: &Path) -> Vec<FieldError> {
     let at = path.child("resources").key("storage");
     if size.is_empty() {
         errors.push(FieldError::required(&at, ""));
-    } else if quantity_nano(size).is_some_and(|size| size <= 0) {
+    } else if Quantity::parse(size).is_some_and(|size| size <= Quantity::ZERO) {
         errors.push(FieldError::invalid(&at, size, "must be greater than zero"));
     }
     errors.extend(template::volume_class(spec, "storageClassName", path));

@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use kubernetes_quantity::Quantity;
 use serde_json::Value;
 
 use crate::pod::resources::{self, Amounts, amounts};
 use crate::qos_class;
 use crate::read::{flag, list, number, text, texts};
-use crate::schema::Quantity;
 
 /// Kinds that a quota may also name without `count/`.
 const PLAIN_NAMES: [&str; 4] = ["configmaps", "replicationcontrollers", "resourcequotas", "secrets"];

@@ -1,6 +1,7 @@
 //! ResourceQuota: how much a namespace may use.
 
 use k8s_openapi::api::core::v1::ResourceQuota;
+use kubernetes_quantity::Quantity;
 use serde_json::Value;
 
 use crate::edit::{ensure, start_without_status};
@@ -8,7 +9,6 @@ use crate::field::{FieldError, Path};
 use crate::meta::immutable;
 use crate::read::{entries, list, or, text, texts};
 use crate::rules;
-use crate::schema::Quantity;
 use crate::{Column, KindSpec};
 
 pub const KIND: KindSpec = KindSpec::namespaced::<ResourceQuota>()

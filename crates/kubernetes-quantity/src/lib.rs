@@ -1,12 +1,15 @@
-//! Quantities (`500m`, `1.5Gi`) in the form the API server writes them.
+//! Quantities (`500m`, `1.5Gi`): read, added up, compared, and written as the API server writes them.
 //!
-//! For conforming objects and for anyone who compares resources. Exact arithmetic in billionths;
-//! what does not fit is left as written.
+//! For every part that meets amounts of resources. Exact arithmetic in billionths; what does not fit is no number here
+//! and left as written.
+//!
+//! Start at [`Quantity::parse`].
 
 use std::cmp::Ordering;
 use std::fmt;
 
 const NANO: i128 = 1_000_000_000;
+const MILLI: i128 = 1_000_000;
 const DECIMAL: [(&str, i32); 10] =
     [("E", 18), ("P", 15), ("T", 12), ("G", 9), ("M", 6), ("k", 3), ("", 0), ("m", -3), ("u", -6), ("n", -9)];
 const BINARY: [(&str, u32); 6] = [("Ei", 60), ("Pi", 50), ("Ti", 40), ("Gi", 30), ("Mi", 20), ("Ki", 10)];
@@ -32,8 +35,19 @@ impl Quantity {
         Self { nano: i128::from(things) * NANO, style: Style::Decimal }
     }
 
+    /// In billionths.
     pub fn nano(self) -> i128 {
         self.nano
+    }
+
+    /// In thousandths, rounded up: a processor's shares.
+    pub fn milli(self) -> i128 {
+        up(self.nano, MILLI)
+    }
+
+    /// In whole units, rounded up.
+    pub fn units(self) -> i128 {
+        up(self.nano, NANO)
     }
 
     pub fn is_zero(self) -> bool {
@@ -55,10 +69,7 @@ impl Quantity {
     /// The next whole number of units.
     #[must_use]
     pub fn rounded_up(self) -> Self {
-        Self {
-            nano: self.nano.div_euclid(NANO).saturating_add(i128::from(self.nano % NANO != 0)) * NANO,
-            ..self
-        }
+        Self { nano: self.units().saturating_mul(NANO), ..self }
     }
 }
 
@@ -80,6 +91,10 @@ impl fmt::Display for Quantity {
     }
 }
 
+fn up(nano: i128, unit: i128) -> i128 {
+    nano.div_euclid(unit) + i128::from(nano % unit != 0)
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Style {
     Decimal,
@@ -88,14 +103,9 @@ enum Style {
 }
 
 /// The canonical spelling, `1` for `1000m`; `None` when the text is no quantity.
-pub fn canonical_quantity(text: &str) -> Option<String> {
+pub fn canonical(text: &str) -> Option<String> {
     let (nano, style) = parse(text)?;
     Some(nano.map_or_else(|| text.to_owned(), |nano| spell(nano, style)))
-}
-
-/// The value in billionths of the unit; `None` when the text is no quantity or too large to compare.
-pub fn quantity_nano(text: &str) -> Option<i128> {
-    parse(text)?.0
 }
 
 /// The inner `None` is a valid quantity beyond the range of this arithmetic.
@@ -177,8 +187,8 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(written: &str, canonical: Option<&str>) {
-        assert_eq!(canonical_quantity(written).as_deref(), canonical, "{written}");
+    fn check(written: &str, expect: Option<&str>) {
+        assert_eq!(canonical(written).as_deref(), expect, "{written}");
     }
 
     #[test]
@@ -214,6 +224,17 @@ mod tests {
         check("1.2.3", None);
         check("m", None);
         check("one", None);
+    }
+
+    #[test]
+    fn parts_of_a_unit_round_up() {
+        let read = |text: &str| Quantity::parse(text).map(|quantity| (quantity.milli(), quantity.units()));
+        assert_eq!(read("250m"), Some((250, 1)));
+        assert_eq!(read("1u"), Some((1, 1)));
+        assert_eq!(read("0.5Gi"), Some(((1 << 29) * 1000, 1 << 29)));
+        assert_eq!(read("-1500m"), Some((-1500, -1)));
+        assert_eq!(read("1E"), Some((10_i128.pow(21), 10_i128.pow(18))));
+        assert_eq!(read("much"), None);
     }
 
     #[test]

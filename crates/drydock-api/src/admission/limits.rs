@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use drydock_kinds::resources::{Amounts, amounts, of, total};
-use drydock_kinds::schema::Quantity;
+use kubernetes_quantity::Quantity;
 use serde_json::{Value, json};
 
 use super::{all, forbidden, items};

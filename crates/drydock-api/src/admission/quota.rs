@@ -4,7 +4,7 @@
 
 use drydock_kinds::quota::{Counted, hard};
 use drydock_kinds::resources::{Amounts, add};
-use drydock_kinds::schema::Quantity;
+use kubernetes_quantity::Quantity;
 use serde_json::Value;
 use tokio::sync::MutexGuard;
 

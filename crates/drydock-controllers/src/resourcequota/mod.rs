@@ -12,12 +12,12 @@ use std::time::Duration;
 use drydock_kinds::KindSpec;
 use drydock_kinds::quota::Counted;
 use drydock_kinds::resources::{Amounts, add};
-use drydock_kinds::schema::Quantity;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ResourceQuota, ResourceQuotaStatus};
 use k8s_openapi::apimachinery::pkg::api::resource;
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams};
+use kubernetes_quantity::Quantity;
 use serde_json::Value;
 
 use crate::cache::Meta;

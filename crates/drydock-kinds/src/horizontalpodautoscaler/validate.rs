@@ -1,5 +1,6 @@
 //! Checks of autoscalers: the target, the metrics and how fast they may act.
 
+use kubernetes_quantity::Quantity;
 use serde_json::Value;
 
 use super::SOURCES;
@@ -7,7 +8,6 @@ use crate::field::{FieldError, Path};
 use crate::pod::template::choice;
 use crate::read::{list, number, text};
 use crate::rules::{self, check_required};
-use crate::schema::Quantity;
 
 const MAX_WINDOW_S: i64 = 3600;
 const MAX_PERIOD_S: i64 = 1800;

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use kubernetes_quantity::Quantity;
 use serde_json::Value;
 
 use super::is_sidecar;
 use crate::read::{entries, list};
-use crate::schema::Quantity;
 
 /// Amounts by resource name.
 pub type Amounts = BTreeMap<String, Quantity>;

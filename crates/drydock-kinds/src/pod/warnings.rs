@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
+use kubernetes_quantity::Quantity;
 use serde_json::Value;
 
 use crate::field::Path;
 use crate::read::{entries, list, number, text};
-use crate::schema::Quantity;
 
 /// Warnings about the pod specification of an object; `pointer` and `path` say where it is.
 pub(crate) fn of(object: &Value, pointer: &str, path: &str) -> Vec<String> {

@@ -7,7 +7,6 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::quantity::canonical_quantity;
 use super::types::{Shape, Type};
 
 /// A value of the wrong type. Answer 400; the text is what Go's decoder says, because clients know it.
@@ -136,7 +135,7 @@ impl<'s> Walk<'s> {
             Value::String(text) => text.trim().to_owned(),
             other => other.to_string(),
         };
-        let canonical = canonical_quantity(&written);
+        let canonical = kubernetes_quantity::canonical(&written);
         *value = Value::from(canonical.ok_or_else(|| Mismatch::Quantity { path: self.path.clone() })?);
         Ok(())
     }

@@ -12,11 +12,9 @@ mod conform;
 pub(crate) mod custom;
 mod duplicates;
 pub mod openapi;
-mod quantity;
 mod types;
 
 pub(crate) use artefact::fnv;
 pub use conform::{Mismatch, conform, json_type};
 pub use duplicates::duplicate_fields;
-pub use quantity::{Quantity, canonical_quantity, quantity_nano};
 pub use types::{Field, ListType, PatchStrategy, Schema, Shape, Type};

@@ -1,46 +1,25 @@
-//! Kubernetes quantities (`100m`, `1.5`, `64Mi`, `2e3`) as numbers. Pure.
+//! Quantities of a pod as the numbers that the kernel and the downward API want. Pure.
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-const SUFFIXES: [(&str, f64); 15] = [
-    ("Ki", 1024.0),
-    ("Mi", 1_048_576.0),
-    ("Gi", 1_073_741_824.0),
-    ("Ti", 1_099_511_627_776.0),
-    ("Pi", 1_125_899_906_842_624.0),
-    ("Ei", 1_152_921_504_606_846_976.0),
-    ("n", 1e-9),
-    ("u", 1e-6),
-    ("m", 1e-3),
-    ("k", 1e3),
-    ("M", 1e6),
-    ("G", 1e9),
-    ("T", 1e12),
-    ("P", 1e15),
-    ("E", 1e18),
-];
+/// The quantity, or `None` when it is not one, or less than nothing.
+fn read(quantity: &Quantity) -> Option<kubernetes_quantity::Quantity> {
+    kubernetes_quantity::Quantity::parse(quantity.0.trim()).filter(|read| read.nano() >= 0)
+}
 
 /// The quantity as a number, or `None` when it is not one.
 pub fn number(quantity: &Quantity) -> Option<f64> {
-    let text = quantity.0.trim();
-    let parsed = match text.parse::<f64>() {
-        Ok(value) => value,
-        Err(_) => {
-            let (suffix, factor) = SUFFIXES.iter().find(|(suffix, _)| text.ends_with(suffix))?;
-            text.strip_suffix(suffix)?.parse::<f64>().ok()? * factor
-        }
-    };
-    (parsed.is_finite() && parsed >= 0.0).then_some(parsed)
+    read(quantity).map(|read| read.nano() as f64 / 1e9)
 }
 
 /// Whole units, rounded up.
 pub fn units(quantity: &Quantity) -> Option<u64> {
-    number(quantity).map(|n| n.ceil() as u64)
+    u64::try_from(read(quantity)?.units()).ok()
 }
 
 /// Thousandths, rounded up: millicores for CPU.
 pub fn millis(quantity: &Quantity) -> Option<u64> {
-    number(quantity).map(|n| (n * 1000.0 - 1e-6).ceil().max(0.0) as u64)
+    u64::try_from(read(quantity)?.milli()).ok()
 }
 
 /// How many times `divisor` fits, rounded up, as the downward API shows it.
@@ -67,7 +46,7 @@ mod tests {
     #[test]
     fn exponents_are_not_the_suffix_e() {
         check("2e3", Some(2000.0));
-        check("2E", Some(2e18));
+        assert_eq!(units(&Quantity("2E".into())), Some(2_000_000_000_000_000_000));
     }
     #[test]
     fn nonsense_is_not_a_number() {

@@ -197,24 +197,7 @@ fn quantities(list: Option<&BTreeMap<String, Quantity>>) -> Amounts {
 
 /// A quantity in thousandths. What cannot be read counts as nothing: the API will say so itself.
 fn milli(text: &str) -> i128 {
-    const SUFFIXES: [(&str, f64); 12] = [
-        ("Ki", 1024.0),
-        ("Mi", 1_048_576.0),
-        ("Gi", 1_073_741_824.0),
-        ("Ti", 1_099_511_627_776.0),
-        ("Pi", 1_125_899_906_842_624.0),
-        ("m", 0.001),
-        ("k", 1e3),
-        ("M", 1e6),
-        ("G", 1e9),
-        ("T", 1e12),
-        ("P", 1e15),
-        ("E", 1e18),
-    ];
-    let text = text.trim();
-    let found = SUFFIXES.iter().find_map(|(suffix, factor)| Some((text.strip_suffix(suffix)?, *factor)));
-    let (number, factor) = found.unwrap_or((text, 1.0));
-    number.parse::<f64>().map_or(0, |number| (number * factor * 1000.0).round() as i128)
+    kubernetes_quantity::Quantity::parse(text.trim()).map_or(0, kubernetes_quantity::Quantity::milli)
 }
 
 fn shown(resource: &str, milli: i128) -> String {

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use kubernetes_quantity::Quantity;
+
 use super::eval::Failure;
 use super::semver::Semver;
 use super::url::Url;
 use super::value::{Key, Val};
 use crate::custom::formats::Format;
 use crate::names;
-use crate::schema::quantity_nano;
 
 const NANO: i128 = 1_000_000_000;
 const FORMATS: [&str; 11] = [
@@ -55,10 +56,10 @@ fn parsed<'a>(name: &str, text: &str, rest: &[Val<'a>]) -> Option<Result<Val<'a>
     let lenient = matches!(rest, [Val::Bool(true)]);
     Some(match name {
         "quantity" => or(
-            quantity_nano(text).map(Val::Quantity),
+            Quantity::parse(text).map(|quantity| Val::Quantity(quantity.nano())),
             "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
         ),
-        "isQuantity" => Ok(Val::Bool(quantity_nano(text).is_some())),
+        "isQuantity" => Ok(Val::Bool(Quantity::parse(text).is_some())),
         "ip" => or(address(text).map(Val::Ip), "IP Address was not valid"),
         "isIP" => Ok(Val::Bool(address(text).is_some())),
         "ip.isCanonical" => match address(text) {

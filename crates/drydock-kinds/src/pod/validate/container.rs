@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use kubernetes_quantity::Quantity;
 use serde_json::Value;
 
 use super::{Context, choice, probe, security};
@@ -9,7 +10,6 @@ use crate::field::{FieldError, Path};
 use crate::pod::is_sidecar;
 use crate::read::{entries, flag, list, text};
 use crate::rules::{self, check as obey, check_required};
-use crate::schema::Quantity;
 
 const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
 const RESOURCE_FIELDS: [&str; 6] = [

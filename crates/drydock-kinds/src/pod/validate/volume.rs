@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use kubernetes_quantity::Quantity;
 use serde_json::Value;
 
 use super::choice;
@@ -10,7 +11,6 @@ use crate::field::{FieldError, Path};
 use crate::persistentvolumeclaim;
 use crate::read::{entries, list, number, text};
 use crate::rules::{self, check, check_required};
-use crate::schema::Quantity;
 
 const MAX_MODE: i64 = 0o777;
 const SHORTEST_TOKEN_S: i64 = 600;
