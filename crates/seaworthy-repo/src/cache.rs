@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::whole;
+
 /// What is kept under a chart's digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -37,14 +39,8 @@ pub(crate) fn get(root: &Path, wanted: &str, kind: Kind) -> Option<Vec<u8>> {
 
 pub(crate) fn put(root: &Path, digest: &str, kind: Kind, data: &[u8]) {
     let Some(path) = path(root, digest, kind) else { return };
-    let Some(folder) = path.parent() else { return };
-    let written = std::fs::create_dir_all(folder).and_then(|()| {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        std::io::Write::write_all(&mut file, data)?;
-        file.persist(&path).map_err(|error| error.error)
-    });
     // Without a cache the next call fetches again, which is all that is lost.
-    drop(written);
+    let _ = whole::write(&path, data);
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod repositories;
 pub mod search;
 mod settings;
 mod source;
+mod whole;
 
 pub use expand::{Error as ExpandError, expand};
 pub use http::{Access, Bound, Error as HttpError, fetch, parse as parse_url};

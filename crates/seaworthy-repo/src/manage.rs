@@ -2,16 +2,16 @@
 //!
 //! Start at [`add`] and [`refresh`].
 
-use std::io::Write as _;
 use std::path::Path;
 
 use seaworthy_helm::Limits;
 
 use crate::http;
 use crate::index::Index;
-use crate::repositories::{self, Entry, Repositories, Written};
+use crate::repositories::{self, Entry, Repositories};
 use crate::settings::Settings;
 use crate::source::{self, fetch_index_data};
+use crate::whole;
 
 /// Repositories of Helm's first years, whose charts are gone, and where they went.
 const GONE: [(&str, &str); 2] = [
@@ -73,7 +73,7 @@ pub async fn add(entry: Entry, replace: bool, settings: &Settings, limits: &Limi
             return Err(Error::Taken(entry.name));
         }
         known.put(entry);
-        Ok((Added::New, Written::Yes))
+        Ok(Added::New)
     })
 }
 
@@ -94,12 +94,7 @@ pub async fn refresh(entry: &Entry, settings: &Settings, limits: &Limits) -> Res
 
 fn keep(folder: &Path, name: &str, data: &[u8]) -> Result<(), Error> {
     let path = folder.join(name);
-    let written = std::fs::create_dir_all(folder).and_then(|()| {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(data)?;
-        file.persist(&path).map(drop).map_err(|error| error.error)
-    });
-    written.map_err(|source| Error::Cache { path: path.display().to_string(), source })
+    whole::write(&path, data).map_err(|source| Error::Cache { path: path.display().to_string(), source })
 }
 
 /// Forgets a repository, and what was kept of it.
@@ -112,7 +107,7 @@ pub fn remove(name: &str, settings: &Settings) -> Result<(), Error> {
         known.repositories.retain(|entry| entry.name != name);
         match known.repositories.len() == before {
             true => Err(Error::Unknown(name.to_owned())),
-            false => Ok(((), Written::Yes)),
+            false => Ok(()),
         }
     })?;
     for file in [format!("{name}-charts.txt"), format!("{name}-index.yaml")] {

@@ -3,13 +3,13 @@
 //! [`Repositories::change`] is the only way to write it: under the lock that Helm takes too, and whole or not at all.
 
 use std::fs::File;
-use std::io::Write as _;
 use std::path::Path;
 
 use seaworthy_helm::yaml;
 use serde::{Deserialize, Serialize};
 
 use crate::http::Access;
+use crate::whole;
 
 /// Largest file that is read; a thousand repositories fit.
 const MAX_BYTES: u64 = 4 << 20;
@@ -90,29 +90,23 @@ impl Repositories {
         serde_json::from_value(document).map_err(|source| Error::Shape { path: shown, source })
     }
 
-    /// Reads the file, lets `change` change it, and writes it if that says so. Waits for whoever else is doing this.
+    /// Reads the file, lets `change` change it, and writes it unless that fails. Waits for whoever else is doing this.
     pub fn change<T, E: From<Error>>(
         path: &Path,
-        change: impl FnOnce(&mut Repositories) -> Result<(T, Written), E>,
+        change: impl FnOnce(&mut Repositories) -> Result<T, E>,
     ) -> Result<T, E> {
         let failed = |source| Error::Write { path: path.display().to_string(), source };
         let _lock = lock(path).map_err(failed)?;
         let mut repositories = Repositories::load(path)?;
-        let (told, written) = change(&mut repositories)?;
-        if written == Written::Yes {
-            repositories.write(path).map_err(failed)?;
-        }
+        let told = change(&mut repositories)?;
+        repositories.write(path).map_err(failed)?;
         Ok(told)
     }
 
     fn write(&self, path: &Path) -> std::io::Result<()> {
         let document = serde_json::to_value(self)?;
         let text = yaml::write_json(&document).map_err(std::io::Error::other)?;
-        let folder = path.parent().unwrap_or(Path::new("."));
-        // Nobody else may read it: it may hold passwords.
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(text.as_bytes())?;
-        file.persist(path).map(drop).map_err(|error| error.error)
+        whole::write(path, text.as_bytes())
     }
 
     /// Puts `entry` in the place of the one of its name, or at the end.
@@ -132,13 +126,6 @@ impl Repositories {
         let wanted = url.trim_end_matches('/');
         self.repositories.iter().find(|entry| entry.url.trim_end_matches('/') == wanted)
     }
-}
-
-/// Whether the file is to be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Written {
-    Yes,
-    No,
 }
 
 /// Helm's lock: a file beside `repositories.yaml`, let go when it is closed.
@@ -182,7 +169,7 @@ mod tests {
         let put = |name: &str| {
             Repositories::change::<(), Error>(&path, |known| {
                 known.put(entry(name));
-                Ok(((), Written::Yes))
+                Ok(())
             })
         };
         put("a").unwrap();
@@ -202,7 +189,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("repositories.yaml");
         std::fs::write(&path, "repositories: 5").unwrap();
-        let changed = Repositories::change::<(), Error>(&path, |_| Ok(((), Written::Yes)));
+        let changed = Repositories::change::<(), Error>(&path, |_| Ok(()));
         assert!(matches!(changed, Err(Error::Shape { .. })));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "repositories: 5");
     }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value as Json, json};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::settings::Settings;
+use crate::whole;
 
 const MAX_BYTES: u64 = 4 << 20;
 /// A helper that asks a key ring on screen may take its time, but not for ever.
@@ -128,13 +129,8 @@ fn read(path: &Path) -> Result<Map<String, Json>, Error> {
 
 fn write(path: &Path, config: &Map<String, Json>) -> Result<(), Error> {
     let failed = |source| Error::Write { path: path.display().to_string(), source };
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    // Temporary files are readable by their owner only, and stay so under their final name.
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    serde_json::to_writer_pretty(&mut file, config).map_err(|error| failed(error.into()))?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    let text = serde_json::to_vec_pretty(config).map_err(|error| failed(error.into()))?;
+    whole::write(path, &text).map_err(failed)
 }
 
 async fn lookup(config: &Map<String, Json>, host: &str) -> Result<Option<Login>, Error> {

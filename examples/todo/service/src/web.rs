@@ -1,7 +1,8 @@
 //! Serving HTTP: the limits, logs and metrics that every route gets.
 //!
-//! Start at [`serve`]; connections and the shutdown are in [`crate::connections`]. Each request gets an id, a span, a deadline and a place among a bounded number of
-//! concurrent requests; beyond that bound callers are told to come back instead of waiting in a queue.
+//! Start at [`serve`]; connections and the shutdown are in [`crate::connections`]. Each request gets an id, a span, a
+//! deadline and a place among a bounded number of concurrent requests; beyond that bound callers are told to come back
+//! instead of waiting in a queue.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
